@@ -1,0 +1,149 @@
+#!/usr/bin/env node
+/**
+ * The command line: what each command takes. What it does is in `toolbox/`.
+ *
+ * Exit status: 0 good, 1 findings, 2 wrong usage or an invalid config, 3 a failure while running.
+ */
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import { DURATION_PATTERN } from './contract/units.ts'
+import { configFor } from './toolbox/config.ts'
+import { CommandExit, CommandFailure, EXIT, type Format } from './toolbox/output.ts'
+import { VERSION } from './version.ts'
+
+const program = new Command('sallyport')
+  .description('A policy-as-code gateway for small language models')
+  .version(VERSION)
+  .showHelpAfterError()
+  .enablePositionalOptions()
+
+function command(parent: Command, usage: string, description: string): Command {
+  return parent
+    .command(usage)
+    .description(description)
+    .option('--config <file>', 'the config file', 'gateway.config.json')
+}
+
+const formatOption = (): Option => new Option('--format <form>', 'how findings are printed').choices(['pretty', 'json']).default('pretty')
+
+interface Common {
+  readonly config: string
+  readonly format: Format
+}
+
+command(program, 'init [dir]', 'write a working config, policies with tests, and a CI workflow').action(async (dir: string | undefined) => {
+  const { init } = await import('./toolbox/init.ts')
+  init(dir ?? '.')
+})
+
+command(program, 'serve', 'run the gateway').action(async ({ config }: Common) => {
+  const { serve } = await import('./toolbox/serve.ts')
+  await serve(config)
+})
+
+command(program, 'check', 'validate the config and type-check the policies')
+  .addOption(formatOption())
+  .action(async ({ config, format }: Common) => {
+    const { check } = await import('./toolbox/check.ts')
+    await check(config, format)
+  })
+
+interface TestFlags extends Common {
+  readonly run?: string
+  readonly coverage?: boolean
+  readonly threshold?: number
+}
+
+command(program, 'test [path...]', "run the policies' tests")
+  .addOption(formatOption())
+  .option('--run <regex>', 'only tests whose name matches')
+  .option('--coverage', 'say which lines no test reached')
+  .option('--threshold <percent>', 'fail when less of the lines is covered', percent)
+  .action(async (paths: string[], flags: TestFlags) => {
+    const { test } = await import('./toolbox/test.ts')
+    await test(paths.length > 0 ? paths : [configFor(flags.config, flags.format).policy.path], flags)
+  })
+
+const keys = program.command('keys').description('API keys')
+
+interface KeyFlags extends Common {
+  readonly principal: string
+  readonly roles: string[]
+  readonly team?: string
+  readonly kind: string
+  readonly expires?: string
+}
+
+const keyFileOf = ({ config, format }: Common): string => configFor(config, format).identity.apiKeys.file
+
+command(keys, 'create', 'make a key; its secret is shown once')
+  .addOption(formatOption())
+  .requiredOption('--principal <id>', 'who the key is for')
+  .option('--roles <list>', 'roles, separated by commas', list, [])
+  .option('--team <name>', 'the team of the principal')
+  .option('--kind <word>', 'service, user, …', 'service')
+  .option('--expires <duration>', 'how long it is good for, such as 30d', duration)
+  .action(async (flags: KeyFlags) => {
+    const { createKey } = await import('./toolbox/keys.ts')
+    const { principal, roles, team, kind, expires } = flags
+    await createKey(keyFileOf(flags), { principal, roles, team: team ?? null, kind, expires }, flags.format)
+  })
+
+command(keys, 'list', 'the keys and what became of them')
+  .addOption(formatOption())
+  .action(async (flags: Common) => {
+    const { listKeys } = await import('./toolbox/keys.ts')
+    listKeys(keyFileOf(flags), flags.format)
+  })
+
+command(keys, 'revoke <id>', 'end a key at once')
+  .addOption(formatOption())
+  .action(async (id: string, flags: Common) => {
+    const { revokeKey } = await import('./toolbox/keys.ts')
+    await revokeKey(keyFileOf(flags), id, flags.format)
+  })
+
+const audit = program.command('audit').description('the audit log')
+
+command(audit, 'verify [file...]', 'check that the log is what was written; without files, the configured one')
+  .addOption(formatOption())
+  .action(async (files: string[], flags: Common) => {
+    const { auditVerify } = await import('./toolbox/audit.ts')
+    const configured = (): string[] => configFor(flags.config, flags.format).audit.sinks.map(sink => sink.path)
+    await auditVerify(files.length > 0 ? files : configured(), flags.format)
+  })
+
+function list(text: string): string[] {
+  return text.split(',').map(item => item.trim()).filter(item => item !== '')
+}
+
+function duration(text: string): string {
+  if (!new RegExp(DURATION_PATTERN).test(text)) throw new InvalidArgumentError('expected a duration such as 30d or 12h')
+  return text
+}
+
+function percent(text: string): number {
+  const value = Number(text)
+  if (!(value >= 0 && value <= 100)) throw new InvalidArgumentError('expected a number from 0 to 100')
+  return value
+}
+
+function exitStatusOf(error: unknown): number {
+  if (error instanceof CommandExit) return error.status
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.good : EXIT.usage
+  const failure = error instanceof CommandFailure ? error : new CommandFailure(EXIT.failure, String((error as Error)?.message ?? error))
+  process.stderr.write(`sallyport: ${failure.message}\n`)
+  return failure.status
+}
+
+/** Commander ends the process itself unless each command is told not to. */
+function throwInsteadOfExit(of: Command): void {
+  of.exitOverride()
+  for (const child of of.commands) throwInsteadOfExit(child)
+}
+
+throwInsteadOfExit(program)
+try {
+  await program.parseAsync()
+} catch (error) {
+  process.exitCode = exitStatusOf(error)
+}

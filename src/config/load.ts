@@ -1,0 +1,168 @@
+/**
+ * Reads `gateway.config.json`: text → variables → schema → a config that can be built from,
+ * or findings, each with its JSON path, its line and what was expected.
+ */
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
+import { configSchema, type GatewayConfig } from '../contract/config.schema.ts'
+import type { Finding } from '../contract/findings.ts'
+import { compileSchema, type SchemaProblem } from '../contract/schema.ts'
+import { type ConfigDocument, type JsonPath, parseDocument, showPath } from './document.ts'
+import { interpolate, type Sources } from './interpolate.ts'
+import { nearest } from './nearest.ts'
+import { judge } from './rules.ts'
+
+const validate = compileSchema(configSchema, { defaults: true, all: true })
+
+export type LoadedConfig =
+  | { readonly config: GatewayConfig; readonly findings: readonly Finding[] }
+  | { readonly config: undefined; readonly findings: readonly Finding[] }
+
+/** The config file could not be used; `findings` say why. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+  readonly code = 'invalid_config'
+  constructor(readonly findings: readonly Finding[]) {
+    super(`the config is not valid (${findings.length} findings)`)
+  }
+}
+
+/**
+ * @param file - The path of the config file; paths inside it are relative to its folder.
+ * @returns The config, or findings of severity `error`. Never throws for what a file may hold.
+ */
+export function loadConfig(file: string, env: Sources['env'] = process.env): LoadedConfig {
+  const folder = path.dirname(path.resolve(file))
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (cause) {
+    const reason = (cause as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no such file' : String(cause)
+    return refuse([{ severity: 'error', code: 'config_unreadable', message: reason, file, line: 0, column: 0 }])
+  }
+  const readFile = (name: string): string => readFileSync(path.resolve(folder, name), 'utf8')
+  return readConfig(text, file, folder, { env, readFile })
+}
+
+/** As `loadConfig`, for a text that was read already. */
+export function readConfig(text: string, file: string, folder: string, sources: Sources): LoadedConfig {
+  const document = parseDocument(text, file)
+  if (document.findings.length > 0) return refuse(document.findings)
+
+  const { value, variables, problems } = interpolate(document.value, sources)
+  if (problems.length > 0) {
+    return refuse(problems.map(({ path, message }) => finding(document, file, 'config_variable', path, message)))
+  }
+
+  const misfits = validateWithVariables(value, variables)
+  if (misfits.length > 0) return refuse(explain(misfits, value, document, file))
+
+  const config = resolvePaths(value as GatewayConfig, folder)
+  const judged = judge(config).map(({ code, path, message }) => finding(document, file, code, path, message))
+  return judged.length > 0 ? refuse(judged) : { config, findings: [] }
+}
+
+function refuse(findings: readonly Finding[]): LoadedConfig {
+  return { config: undefined, findings }
+}
+
+function finding(document: ConfigDocument, file: string, code: string, at: JsonPath, message: string): Finding {
+  return { severity: 'error', code, message: `${showPath(at)}: ${message}`, file, ...document.position(at) }
+}
+
+/** A string that came from a variable is read as the type that the schema wants, then judged again. */
+function validateWithVariables(value: unknown, variables: ReadonlySet<string>): readonly SchemaProblem[] {
+  for (;;) {
+    const problems = validate(value)
+    const converted = problems.filter(
+      problem => problem.keyword === 'type' && variables.has(problem.pointer) && convert(value, problem),
+    )
+    if (converted.length === 0) return problems
+  }
+}
+
+function convert(root: unknown, problem: SchemaProblem): boolean {
+  const at = parsePointer(problem.pointer)
+  const parent = valueAt(root, at.slice(0, -1)) as Record<string | number, unknown>
+  const last = at.at(-1) as string | number
+  const text = parent[last]
+  if (typeof text !== 'string') return false
+  const wanted = problem.params.type
+  if ((wanted === 'integer' || wanted === 'number') && /^-?\d+(\.\d+)?$/.test(text)) parent[last] = Number(text)
+  else if (wanted === 'boolean' && /^(true|false)$/.test(text)) parent[last] = text === 'true'
+  else return false
+  return true
+}
+
+/** One finding a misfit; the branches of an `anyOf` are told as one. */
+function explain(problems: readonly SchemaProblem[], value: unknown, document: ConfigDocument, file: string): Finding[] {
+  const composed = problems.filter(problem => problem.keyword === 'anyOf' || problem.keyword === 'if')
+  const inside = (problem: SchemaProblem): boolean =>
+    composed.some(other => other !== problem && problem.pointer.startsWith(other.pointer))
+  return problems
+    .filter(problem => !inside(problem))
+    .map(problem => {
+      const at = parsePointer(problem.pointer)
+      if (problem.keyword === 'additionalProperties') {
+        const key = String(problem.params.additionalProperty)
+        const known = Object.keys((problem.schema.properties ?? {}) as object)
+        const close = nearest(key, known)
+        const hint = close ? `; did you mean ${JSON.stringify(close)}?` : `; known keys: ${known.join(', ')}`
+        return {
+          severity: 'error' as const,
+          code: 'config_unknown_key',
+          message: `${showPath([...at, key])}: unknown key${hint}`,
+          file,
+          ...document.position([...at, key], 'key'),
+        }
+      }
+      return finding(document, file, 'config_invalid', at, `expected ${expectation(problem)}${got(valueAt(value, at), problem)}`)
+    })
+}
+
+function expectation({ keyword, params, schema, message }: SchemaProblem): string {
+  switch (keyword) {
+    case 'type':
+      return `${params.type}`
+    case 'enum':
+      return (params.allowedValues as unknown[]).map(value => JSON.stringify(value)).join(' or ')
+    case 'required':
+      return `the key ${JSON.stringify(params.missingProperty)}`
+    case 'pattern':
+      return schema.description ? String(schema.description) : message
+    case 'anyOf':
+      return String(schema.description ?? message)
+    default:
+      return message.replace(/^must be /, '')
+  }
+}
+
+/** The value found, but never one that may be a secret: strings are not repeated. */
+function got(value: unknown, { keyword }: SchemaProblem): string {
+  if (keyword === 'required' || value === undefined) return ''
+  if (typeof value === 'string') return keyword === 'type' ? ', got a string' : ''
+  if (typeof value === 'object') return value === null ? ', got null' : Array.isArray(value) ? ', got a list' : ', got an object'
+  return `, got ${value}`
+}
+
+function parsePointer(text: string): (string | number)[] {
+  return text
+    .split('/')
+    .slice(1)
+    .map(part => part.replaceAll('~1', '/').replaceAll('~0', '~'))
+    .map(part => (/^\d+$/.test(part) ? Number(part) : part))
+}
+
+function valueAt(root: unknown, at: JsonPath): unknown {
+  return at.reduce<unknown>((node, key) => (node as Record<string | number, unknown> | undefined)?.[key], root)
+}
+
+function resolvePaths(config: GatewayConfig, folder: string): GatewayConfig {
+  const absolute = (name: string): string => path.resolve(folder, name)
+  return {
+    ...config,
+    policy: { ...config.policy, path: absolute(config.policy.path) },
+    identity: { ...config.identity, apiKeys: { ...config.identity.apiKeys, file: absolute(config.identity.apiKeys.file) } },
+    audit: { ...config.audit, sinks: config.audit.sinks.map(sink => ({ ...sink, path: absolute(sink.path) })) },
+  }
+}

@@ -1,0 +1,43 @@
+/**
+ * What a schema cannot say of a config: values that are each right and wrong together.
+ */
+import { isLoopback } from '../contract/addresses.ts'
+import type { GatewayConfig } from '../contract/config.schema.ts'
+import { parseDuration } from '../contract/units.ts'
+import type { JsonPath } from './document.ts'
+
+interface Objection {
+  readonly code: string
+  readonly path: JsonPath
+  readonly message: string
+}
+
+/** The longest time that a Node timer can hold; beyond it a limit would be no limit at all. */
+const LONGEST_MS = 2_147_483_647
+
+export function judge(config: GatewayConfig): Objection[] {
+  return [...adminNeedsToken(config), ...windowsThatHold(config), ...poolsThatCanBeTold(config)]
+}
+
+function adminNeedsToken({ admin }: GatewayConfig): Objection[] {
+  if (isLoopback(admin.host) || admin.token !== undefined) return []
+  const message = 'required, because admin.host is not a loopback address'
+  return [{ code: 'admin_without_token', path: ['admin', 'token'], message }]
+}
+
+function windowsThatHold({ limits }: GatewayConfig): Objection[] {
+  if (!limits.unauthenticated || parseDuration(limits.unauthenticated.window) <= LONGEST_MS) return []
+  return [{ code: 'window_too_long', path: ['limits', 'unauthenticated', 'window'], message: 'expected at most 24 days' }]
+}
+
+/** A target is known by its URL: twice in one pool would count everything twice. */
+function poolsThatCanBeTold({ pools }: GatewayConfig): Objection[] {
+  return Object.entries(pools).flatMap(([name, pool]) => {
+    const urls = pool.targets.map(target => target.url.replace(/\/+$/, ''))
+    return urls.flatMap((url, index) =>
+      urls.indexOf(url) === index
+        ? []
+        : [{ code: 'duplicate_target', path: ['pools', name, 'targets', index, 'url'], message: 'this target is named twice' }],
+    )
+  })
+}

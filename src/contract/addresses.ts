@@ -1,0 +1,23 @@
+/** Internet addresses in the one form that policies, counters and records know. */
+import { isIPv6 } from 'node:net'
+
+/** `::ffff:10.1.2.3` is `10.1.2.3`; zones are cut off. */
+export function normaliseAddress(address: string): string {
+  const bare = address.split('%', 1)[0] ?? address
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(bare)
+  return mapped?.[1] ?? bare
+}
+
+/** Who may be told apart from whom: an IPv4 address, or an IPv6 /64, which one subscriber holds whole. */
+export function addressGroup(address: string): string {
+  if (!isIPv6(address)) return address
+  const [head = '', tail] = address.split('::')
+  const before = head.split(':').filter(Boolean)
+  const after = tail?.split(':').filter(Boolean) ?? []
+  const zeros = tail === undefined ? [] : Array<string>(Math.max(0, 8 - before.length - after.length)).fill('0')
+  return `${[...before, ...zeros, ...after].slice(0, 4).join(':')}::/64`
+}
+
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host)
+}

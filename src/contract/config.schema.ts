@@ -1,0 +1,234 @@
+/**
+ * The config, `gateway.config.json`: its schema, with every default, and its types.
+ *
+ * What is not built yet is not in the schema, so naming it is an error and never ignored.
+ */
+import { DURATION_PATTERN, SIZE_PATTERN } from './units.ts'
+
+const string = { type: 'string', minLength: 1 } as const
+const strings = { type: 'array', items: string } as const
+const port = { type: 'integer', minimum: 0, maximum: 65535 } as const
+const count = { type: 'integer', minimum: 1 } as const
+
+const duration = (fallback?: string) => ({
+  type: 'string' as const,
+  pattern: DURATION_PATTERN,
+  description: 'A duration: 250ms, 30s, 5m, 1h, 30d',
+  ...(fallback === undefined ? {} : { default: fallback }),
+})
+const size = (fallback: string) => ({
+  type: 'string' as const,
+  pattern: SIZE_PATTERN,
+  description: 'A size: 64KiB, 1MiB',
+  default: fallback,
+})
+
+/** An object that refuses unknown keys and, unless told otherwise, is all defaults when absent. */
+function section<P extends Record<string, object>>(
+  description: string,
+  properties: P,
+  options: { required?: readonly string[]; optional?: boolean } = {},
+) {
+  return {
+    type: 'object' as const,
+    description,
+    additionalProperties: false as const,
+    ...(options.required ? { required: options.required } : {}),
+    ...(options.required || options.optional ? {} : { default: {} }),
+    properties,
+  }
+}
+
+const target = section(
+  'One upstream server',
+  {
+    url: { type: 'string', pattern: '^https?://[^\\s?#]+$', description: "The server's root; the request's path is appended" },
+    kind: { enum: ['openai'], default: 'openai' },
+    weight: { type: 'number', exclusiveMinimum: 0, default: 1 },
+    apiKey: { ...string, description: "The target's own credential, sent as Authorization: Bearer" },
+    headers: { type: 'object', additionalProperties: { type: 'string' }, default: {} },
+  },
+  { required: ['url'] },
+)
+
+const pool = section(
+  'Targets that serve the same models',
+  {
+    models: { ...strings, minItems: 1, uniqueItems: true },
+    targets: { type: 'array', items: target, minItems: 1 },
+    balance: { enum: ['least_in_flight'], default: 'least_in_flight' },
+    forwardHeaders: { ...strings, description: 'Request headers that go upstream besides the usual ones', default: [] },
+    upstreamErrors: {
+      enum: ['replace', 'pass'],
+      description: "Whether a target's 5xx answer reaches the client as it is",
+      default: 'replace',
+    },
+    timeouts: section('How long each part of an upstream call may take', {
+      connect: duration('2s'),
+      firstByte: duration('120s'),
+      idle: duration('60s'),
+      total: duration('15m'),
+    }),
+  },
+  { required: ['models', 'targets'] },
+)
+
+const fileSink = section(
+  'A file of JSON lines',
+  {
+    type: { const: 'file' },
+    path: { ...string, default: 'audit.jsonl' },
+    sync: {
+      anyOf: [{ enum: ['always', 'never'] }, { type: 'string', pattern: DURATION_PATTERN }],
+      description: 'When records are forced to disk: always, never, or every so often',
+      default: '1s',
+    },
+  },
+  { required: ['type'] },
+)
+
+export const configSchema = {
+  $schema: 'http://json-schema.org/draft-07/schema#',
+  title: 'Sallyport gateway config',
+  type: 'object',
+  required: ['pools'],
+  additionalProperties: false,
+  properties: {
+    $schema: { type: 'string' },
+    listen: section('The public listener', {
+      host: { ...string, default: '127.0.0.1' },
+      port: { ...port, default: 8080 },
+      drain: { ...duration('30s'), description: 'How long running requests may finish at SIGTERM' },
+    }),
+    admin: section('The admin listener: a token is demanded unless it is on loopback', {
+      host: { ...string, default: '127.0.0.1' },
+      port: { ...port, default: 8081 },
+      token: { ...string, minLength: 16 },
+    }),
+    policy: section('Where the policy comes from and how it is put in force', {
+      path: { ...string, description: 'A folder of Rego sources, or a bundle file', default: 'policies' },
+      entrypoint: { type: 'string', pattern: '^[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)+$', default: 'gateway/decision' },
+      watch: { type: 'boolean', default: true },
+      builtinErrors: { enum: ['refuse', 'undefined'], default: 'refuse' },
+      maxMemory: size('64MiB'),
+      activation: section('What a new policy must pass', {
+        tests: { type: 'boolean', default: true },
+        maxEvaluation: duration('5ms'),
+      }),
+    }),
+    identity: section('How callers are known', {
+      apiKeys: section('API keys, stored as hashes', {
+        file: { ...string, default: 'keys.json' },
+      }),
+      anonymous: section(
+        'The principal of a request without a credential; absent: such a request is refused',
+        {
+          id: string,
+          kind: { ...string, default: 'anonymous' },
+          roles: { ...strings, default: [] },
+          team: string,
+        },
+        { required: ['id'] },
+      ),
+    }),
+    pools: {
+      type: 'object',
+      description: 'Pools of targets, by name',
+      minProperties: 1,
+      propertyNames: { pattern: '^[A-Za-z0-9_.-]{1,64}$' },
+      additionalProperties: pool,
+    },
+    store: section('Where counters live', {
+      engine: { enum: ['memory'], default: 'memory' },
+    }),
+    audit: section('The audit log', {
+      sinks: { type: 'array', items: fileSink, minItems: 1, maxItems: 1, default: [{ type: 'file' }] },
+      onFailure: { enum: ['refuse', 'allow'], default: 'refuse' },
+      content: { enum: ['none', 'request', 'all'], default: 'none' },
+    }),
+    limits: section('What is refused before a policy is asked', {
+      body: size('1MiB'),
+      headers: size('16KiB'),
+      connections: { ...count, default: 10000 },
+      connectionsPerAddress: { ...count, default: 1000 },
+      unauthenticated: {
+        description: 'Failed attempts per address; over it, what is not cheap to know good is 429',
+        anyOf: [
+          { const: false },
+          {
+            type: 'object',
+            additionalProperties: false,
+            required: ['limit', 'window'],
+            properties: { limit: count, window: duration() },
+          },
+        ],
+        default: { limit: 300, window: '1m' },
+      },
+    }),
+  },
+} as const
+
+export interface TargetConfig {
+  readonly url: string
+  readonly kind: 'openai'
+  readonly weight: number
+  readonly apiKey?: string
+  readonly headers: Readonly<Record<string, string>>
+}
+
+export interface PoolConfig {
+  readonly models: readonly string[]
+  readonly targets: readonly TargetConfig[]
+  readonly balance: 'least_in_flight'
+  readonly forwardHeaders: readonly string[]
+  readonly upstreamErrors: 'replace' | 'pass'
+  readonly timeouts: {
+    readonly connect: string
+    readonly firstByte: string
+    readonly idle: string
+    readonly total: string
+  }
+}
+
+export interface FileSinkConfig {
+  readonly type: 'file'
+  readonly path: string
+  readonly sync: string
+}
+
+/** The config once read: defaults in place, variables resolved, paths absolute. */
+export interface GatewayConfig {
+  readonly listen: { readonly host: string; readonly port: number; readonly drain: string }
+  readonly admin: { readonly host: string; readonly port: number; readonly token?: string }
+  readonly policy: {
+    readonly path: string
+    readonly entrypoint: string
+    readonly watch: boolean
+    readonly builtinErrors: 'refuse' | 'undefined'
+    readonly maxMemory: string
+    readonly activation: { readonly tests: boolean; readonly maxEvaluation: string }
+  }
+  readonly identity: {
+    readonly apiKeys: { readonly file: string }
+    readonly anonymous?: {
+      readonly id: string
+      readonly kind: string
+      readonly roles: readonly string[]
+      readonly team?: string
+    }
+  }
+  readonly pools: Readonly<Record<string, PoolConfig>>
+  readonly store: { readonly engine: 'memory' }
+  readonly audit: {
+    readonly sinks: readonly FileSinkConfig[]
+    readonly onFailure: 'refuse' | 'allow'
+    readonly content: 'none' | 'request' | 'all'
+  }
+  readonly limits: {
+    readonly body: string
+    readonly headers: string
+    readonly connections: number
+    readonly connectionsPerAddress: number
+    readonly unauthenticated: false | { readonly limit: number; readonly window: string }
+  }
+}

@@ -1,0 +1,16 @@
+/** A finding: something wrong in a file that a person wrote, and where. */
+export interface Finding {
+  readonly severity: 'error' | 'warning'
+  /** A snake_case word that stays the same while sentences change. */
+  readonly code: string
+  readonly message: string
+  readonly file: string
+  /** From 1; 0 when the whole file is meant. */
+  readonly line: number
+  readonly column: number
+}
+
+export function formatFinding(finding: Finding): string {
+  const place = finding.line > 0 ? `${finding.file}:${finding.line}:${finding.column}` : finding.file
+  return `${place}: ${finding.severity}: ${finding.message} [${finding.code}]`
+}

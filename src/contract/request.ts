@@ -1,0 +1,55 @@
+/**
+ * A request as it stands once its head was read: facts, before anybody judged it.
+ */
+import type { Operation } from './input.schema.ts'
+
+export interface RequestFacts {
+  readonly method: string
+  /** Normalised: what the policy sees and what is sent. No query. */
+  readonly path: string
+  /** `?…` as it came, or empty. */
+  readonly search: string
+  readonly segments: readonly string[]
+  readonly operation: Operation
+  /** Lower-case names; several lines of one name joined with `, `. All of them, credentials too. */
+  readonly headers: ReadonlyMap<string, string>
+  readonly clientIp: string
+  readonly tls: boolean
+}
+
+/** A body as it came, and what it says. */
+export interface RequestBody {
+  /** Goes upstream as it is unless the policy rewrote something. */
+  readonly bytes: Buffer
+  readonly text: string
+  /** JSON of any kind. */
+  readonly value: unknown
+}
+
+/** Headers that can carry a credential; a policy, a record and an upstream never see them. */
+export const CREDENTIAL_HEADERS: ReadonlySet<string> = new Set([
+  'authorization',
+  'proxy-authorization',
+  'cookie',
+  'set-cookie',
+  'x-api-key',
+  'api-key',
+  'x-goog-api-key',
+  'x-auth-token',
+  'x-access-token',
+  'x-csrf-token',
+  'x-amz-security-token',
+  'x-forwarded-client-cert',
+])
+
+/** Headers that belong to one connection and never to the next (RFC 9110 §7.6.1). */
+export const HOP_BY_HOP_HEADERS: ReadonlySet<string> = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'http2-settings',
+])

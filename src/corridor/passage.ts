@@ -1,0 +1,141 @@
+/**
+ * The last part of the corridor: a decided and recorded request to its target, and the answer back.
+ */
+import type { AuditContent, Decision } from '../contract/decision.schema.ts'
+import { GatewayError } from '../contract/errors.ts'
+import type { RequestFacts } from '../contract/request.ts'
+import { rateHeaders } from '../limits/rate-headers.ts'
+import { createUsageReader } from '../limits/usage-reader.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+import type { Deadlines, Watched } from '../upstreams/deadlines.ts'
+import { type Answered, type ForwardNeeds, forward } from '../upstreams/forward.ts'
+import type { Pool } from '../upstreams/pools.ts'
+import { type Relayed, relay } from '../upstreams/relay.ts'
+import { rewrittenBody } from '../upstreams/rewrite.ts'
+import { protocolOf } from '../upstreams/stream-protocol.ts'
+import { answerHeaders, upstreamHeaders } from '../upstreams/upstream-headers.ts'
+import { contentOf, type Recorder } from './recorder.ts'
+import type { Visit } from './visit.ts'
+
+export interface Passage {
+  /** @throws GatewayError while nothing was sent to the client. */
+  through(visit: Visit, facts: RequestFacts, decision: Decision): Promise<void>
+}
+
+export interface PassageNeeds extends ForwardNeeds {
+  /** On the wall clock: when a right ends. */
+  readonly expiries: Deadlines
+  readonly recorder: Recorder
+  readonly metrics: Metrics
+  defaultContent(): AuditContent
+}
+
+/** Of an answer that is kept for the record, no more than this. */
+const MOST_KEPT_BYTES = 1024 * 1024
+
+export function createPassage(needs: PassageNeeds): Passage {
+  const { recorder, metrics, deadlines, expiries, now } = needs
+
+  async function through(visit: Visit, facts: RequestFacts, decision: Decision): Promise<void> {
+    const pool = visit.pool as Pool
+    const answered = await send(visit, facts, decision, pool)
+    visit.firstByteMs = performance.now() - visit.began
+    refuseFailure(answered, pool)
+    await answerWith(visit, answered, decision, pool)
+  }
+
+  function send(visit: Visit, facts: RequestFacts, { rewrite }: Decision, pool: Pool): Promise<Answered> {
+    const body = rewrittenBody(visit.body, rewrite, facts.path)
+    const bodyLength = body?.length ?? (facts.method === 'GET' || facts.method === 'HEAD' ? undefined : 0)
+    const sent = { headers: facts.headers, requestId: visit.requestId, bodyLength, rewrite: rewrite?.headers }
+    return forward(
+      {
+        pool,
+        left: visit,
+        onTarget: target => visit.enterTarget(target),
+        requestFor: target => ({
+          method: facts.method,
+          target: facts.path + facts.search,
+          headers: upstreamHeaders(sent, pool, target),
+          body,
+        }),
+      },
+      needs,
+    )
+  }
+
+  /** A target's 4xx is the caller's business; its 5xx is not, and its body may tell of internals. */
+  function refuseFailure({ answer, target }: Answered, pool: Pool): void {
+    const status = answer.statusCode ?? 0
+    if (status < 500 || pool.passErrors) return
+    answer.resume()
+    throw new GatewayError('upstream_unavailable', `${target.state.url} answered ${status}`)
+  }
+
+  async function answerWith(visit: Visit, answered: Answered, decision: Decision, pool: Pool): Promise<void> {
+    const { answer } = answered
+    const streamed = protocolOf(answer) !== undefined
+    const usage = createUsageReader(streamed)
+    const kept = contentOf(visit, needs.defaultContent()) === 'all' ? keeper() : undefined
+    if (visit.described?.stream) metrics.firstToken(visit.model, (visit.firstByteMs ?? 0) / 1000)
+    writeHead(visit, answered, streamed)
+    const expiry = expiryOf(visit, decision)
+    if (expiry) expiries.watch(expiry)
+    const relayed = await relay(answered, visit.response, {
+      deadlines,
+      now,
+      timeouts: pool.timeouts,
+      totalBy: now() - (performance.now() - visit.began) + pool.timeouts.total,
+      stop: visit,
+      onData(part) {
+        usage.push(part)
+        kept?.push(part)
+      },
+    })
+    if (expiry) expiries.forget(expiry)
+    await close(visit, relayed, {
+      outcome: relayed.end,
+      status: answer.statusCode ?? 0,
+      bytesOut: relayed.bytesOut,
+      usage: usage.end(),
+      response: kept?.text(),
+    })
+  }
+
+  async function close(visit: Visit, relayed: Relayed, ending: Parameters<Recorder['outcome']>[1]): Promise<void> {
+    try {
+      await recorder.outcome(visit, ending)
+      relayed.finish()
+    } catch {
+      // Not on record, so not answered whole; the audit log has told its own state.
+      relayed.cut()
+    }
+    recorder.count(visit, relayed.end, relayed.end === 'completed' ? 'ok' : relayed.end)
+  }
+
+  function writeHead(visit: Visit, { answer }: Answered, streamed: boolean): void {
+    const { response } = visit
+    const own = { ...visit.names, ...rateHeaders(visit.standings, visit.now) }
+    response.writeHead(answer.statusCode ?? 502, [...answerHeaders(answer.rawHeaders), ...Object.entries(own).flat()])
+    if (streamed) response.flushHeaders()
+  }
+
+  function expiryOf(visit: Visit, decision: Decision): Watched | undefined {
+    if (decision.expires_at === undefined) return undefined
+    return { dueAt: Date.parse(decision.expires_at), onDue: () => visit.stop?.('expired') }
+  }
+
+  return { through }
+}
+
+function keeper(): { push(part: Buffer): void; text(): string } {
+  const parts: Buffer[] = []
+  let size = 0
+  return {
+    push(part) {
+      if (size < MOST_KEPT_BYTES) parts.push(part.subarray(0, MOST_KEPT_BYTES - size))
+      size += part.length
+    },
+    text: () => Buffer.concat(parts).toString('utf8'),
+  }
+}

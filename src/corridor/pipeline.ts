@@ -1,0 +1,219 @@
+/**
+ * The corridor: one request, from its first byte to its last record.
+ *
+ *     intake ▶ identify ▶ describe ▶ decide ▶ admit ▶ route ▶ record ▶ forward ▶ relay ▶ record
+ *
+ * Each verb adds one fact to the visit and can refuse. Nothing is forwarded before its decision is
+ * written, no refusal is answered before it is, and the last byte of an answer waits for its outcome.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { addressGroup } from '../contract/addresses.ts'
+import type { Decision } from '../contract/decision.schema.ts'
+import { GatewayError } from '../contract/errors.ts'
+import type { Principal } from '../contract/input.schema.ts'
+import type { RequestFacts } from '../contract/request.ts'
+import type { FailedAttempts } from '../identity/attempts.ts'
+import { identify } from '../identity/identify.ts'
+import type { Keyring } from '../identity/keyring.ts'
+import { admit, claimsOf, LimitRefusal } from '../limits/admit.ts'
+import type { Ledger } from '../limits/ledger.ts'
+import { rateHeaders } from '../limits/rate-headers.ts'
+import { describe } from '../policy/describe.ts'
+import type { Revision } from '../policy/revision.ts'
+import { newId, requestIdOf } from '../server/ids.ts'
+import { intake } from '../server/intake.ts'
+import { listModels } from '../server/models.ts'
+import { readBody } from '../server/read-body.ts'
+import { respondJson, respondRefusal } from '../server/respond.ts'
+import { parseBody } from '../server/strict-json.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+import type { OperatorLog } from '../telemetry/operator-log.ts'
+import { ClientLeft } from '../upstreams/forward.ts'
+import type { Pools } from '../upstreams/pools.ts'
+import { route } from '../upstreams/route.ts'
+import type { Passage } from './passage.ts'
+import type { Recorder } from './recorder.ts'
+import { PolicyRefusal, refusalOf } from './refusal.ts'
+import { Visit } from './visit.ts'
+
+export interface PipelineNeeds {
+  /** Milliseconds since the epoch. */
+  now(): number
+  readonly policy: { current(): Revision | undefined; confirmedAt(): number | undefined }
+  readonly ledger: Ledger
+  readonly pools: Pools
+  readonly passage: Passage
+  readonly recorder: Recorder
+  readonly metrics: Metrics
+  readonly log: OperatorLog
+  /** What a reload of the config can change; read once per request. */
+  settings(): Settings
+}
+
+export interface Settings {
+  readonly maxBodyBytes: number
+  readonly keyring: Keyring
+  readonly anonymous: Principal | undefined
+  /** Undefined: failed attempts are not limited. */
+  readonly attempts: FailedAttempts | undefined
+}
+
+export interface Pipeline {
+  /** Never rejects. */
+  handle(request: IncomingMessage, response: ServerResponse): Promise<void>
+  /** Requests that have not ended. */
+  running(): number
+  /** Ends what still runs, in its own protocol. */
+  drain(): void
+}
+
+export function createPipeline(needs: PipelineNeeds): Pipeline {
+  const { now, policy, ledger, pools, passage, recorder, metrics, log } = needs
+  const visits = new Set<Visit>()
+
+  async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const at = now()
+    const id = newId(at)
+    const given = request.headers['x-request-id']
+    const requestId = requestIdOf(typeof given === 'string' ? given : undefined, id)
+    const visit = new Visit(request, response, id, requestId, at, performance.now(), policy.current())
+    visits.add(visit)
+    response.once('close', () => {
+      visit.aborted = !response.writableFinished
+      visit.onAbort?.()
+    })
+    try {
+      await pass(visit, needs.settings())
+    } catch (error) {
+      await refuse(visit, error)
+    } finally {
+      visit.reservation?.release()
+      visit.leaveTarget()
+      visits.delete(visit)
+    }
+  }
+
+  async function pass(visit: Visit, settings: Settings): Promise<void> {
+    const facts = (visit.facts = intake(visit.request))
+    const revision = visit.revision
+    if (!revision) throw noPolicy()
+    const principal = (visit.principal = await identified(facts, visit, settings))
+    const bytes = await readBody(visit.request, visit.response, settings.maxBodyBytes)
+    visit.body = bytes.length > 0 ? parseBody(bytes) : undefined
+    const decision = decide(visit, facts, principal, revision)
+    if (!decision.allow) throw new PolicyRefusal(decision)
+    visit.reservation = admit(claimsOf(decision.limits ?? []), visit.now, ledger)
+    visit.standings = visit.reservation.standings
+    if (facts.operation === 'models' && facts.method === 'GET') return answerModels(visit, facts, principal, revision)
+    visit.model = decision.rewrite?.model ?? visit.model
+    visit.pool = route(decision, visit.model, pools)
+    await recorder.decision(visit)
+    await passage.through(visit, facts, decision)
+  }
+
+  async function identified(facts: RequestFacts, visit: Visit, settings: Settings): Promise<Principal> {
+    const credentials = {
+      authorization: facts.headers.get('authorization'),
+      'x-api-key': facts.headers.get('x-api-key'),
+      'api-key': facts.headers.get('api-key'),
+    }
+    try {
+      return identify(credentials, visit.now, settings)
+    } catch (error) {
+      const wait = await settings.attempts?.count(addressGroup(facts.clientIp))
+      if (wait === undefined) throw error
+      throw new GatewayError('rate_limited', 'too many failed attempts from this address', {
+        cause: error,
+        title: 'Too many failed attempts',
+        retryAfterSeconds: wait,
+      })
+    }
+  }
+
+  function decide(visit: Visit, facts: RequestFacts, principal: Principal, revision: Revision): Decision {
+    const described = (visit.described = describe({ ...circumstances(visit, principal, revision), request: facts, body: visit.body }))
+    visit.model = described.model
+    const began = performance.now()
+    try {
+      visit.decided = revision.decide(described.input, instantOf(visit))
+    } finally {
+      visit.evalNs = Math.round((performance.now() - began) * 1e6)
+    }
+    const { decision } = visit.decided
+    metrics.decision(decision.rule, decision.allow, visit.evalNs / 1e9)
+    return decision
+  }
+
+  /** All of an input that is not the request itself. */
+  function circumstances(visit: Visit, principal: Principal, revision: Revision) {
+    const confirmed = policy.confirmedAt() ?? visit.now
+    return {
+      id: visit.requestId,
+      principal,
+      pools: pools.facts(),
+      revision: revision.id,
+      policyAgeSeconds: Math.max(0, Math.floor((visit.now - confirmed) / 1000)),
+      now: visit.now,
+    }
+  }
+
+  /** For each model of the pools the policy is asked about a chat with it, spending nothing. */
+  async function answerModels(visit: Visit, facts: RequestFacts, principal: Principal, revision: Revision): Promise<void> {
+    const around = circumstances(visit, principal, revision)
+    const text = listModels(facts, pools.models(), question => {
+      const { input } = describe({ ...around, ...question })
+      return revision.decide(input, instantOf(visit)).decision.allow
+    })
+    await recorder.decision(visit)
+    await recorder.outcome(visit, { outcome: 'completed', status: 200, bytesOut: Buffer.byteLength(text) })
+    respondJson(visit.request, visit.response, 200, text, headersOf(visit))
+    recorder.count(visit, 'completed', 'ok')
+  }
+
+  async function refuse(visit: Visit, error: unknown): Promise<void> {
+    if (error instanceof LimitRefusal) {
+      visit.standings = error.standings
+      metrics.limitRefusal(error.refusedBy.claim.name)
+    }
+    if (!(error instanceof GatewayError || error instanceof PolicyRefusal || error instanceof ClientLeft)) {
+      log.error('fault', { decision_id: visit.id, message: String(error), stack: (error as Error).stack })
+    }
+    // What was refused costs nothing; what was sent to a target does, even if the client left or it failed.
+    if (!visit.recorded) visit.reservation?.giveBack()
+    let refusal = refusalOf(error)
+    const outcome = error instanceof ClientLeft ? 'client_closed' : visit.recorded ? 'upstream_failed' : 'refused'
+    try {
+      if (visit.recorded) await recorder.outcome(visit, { outcome, status: refusal.told.status, bytesOut: 0, refusal })
+      else await recorder.decision(visit, refusal)
+    } catch (unrecorded) {
+      refusal = refusalOf(unrecorded)
+    }
+    recorder.count(visit, outcome, refusal.told.code)
+    if (visit.response.headersSent) visit.response.destroy()
+    else respondRefusal(visit.request, visit.response, { ...refusal.told, headers: { ...headersOf(visit), ...refusal.told.headers } })
+  }
+
+  return {
+    handle,
+    running: () => visits.size,
+    drain() {
+      for (const visit of visits) {
+        if (visit.stop) visit.stop('drained')
+        else visit.response.destroy()
+      }
+    },
+  }
+}
+
+/** What every answer to a visit says of it. */
+function headersOf(visit: Visit): Record<string, string> {
+  return { ...visit.names, ...rateHeaders(visit.standings, visit.now) }
+}
+
+function instantOf(visit: Visit): { nowNs: bigint; seed: string } {
+  return { nowNs: BigInt(visit.now) * 1_000_000n, seed: visit.id }
+}
+
+function noPolicy(): GatewayError {
+  return new GatewayError('policy_error', 'no policy is in force', { status: 503, retryAfterSeconds: 5 })
+}

@@ -1,0 +1,117 @@
+/**
+ * Recorder: what is written and counted of a visit, and when.
+ */
+import type { AuditLog } from '../audit/log.ts'
+import { decisionRecord, type LimitFacts, type Outcome, outcomeRecord } from '../audit/record.ts'
+import type { AuditContent } from '../contract/decision.schema.ts'
+import type { Standing } from '../limits/ledger.ts'
+import type { Usage } from '../limits/usage-reader.ts'
+import { principalText } from '../policy/describe.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+import type { Refusal } from './refusal.ts'
+import type { Visit } from './visit.ts'
+
+export interface Recorder {
+  /** Before anything is forwarded, or any refusal is answered. @throws GatewayError `audit_unavailable` */
+  decision(visit: Visit, refusal?: Refusal): Promise<void>
+  /** Before the last byte of an answer. @throws GatewayError `audit_unavailable` */
+  outcome(visit: Visit, ending: Ending): Promise<void>
+  /** Counts the request, once it is over. */
+  count(visit: Visit, outcome: Outcome, code: string): void
+}
+
+export interface Ending {
+  readonly outcome: Outcome
+  readonly status: number
+  readonly bytesOut: number
+  readonly usage?: Usage | undefined
+  readonly refusal?: Refusal | undefined
+  /** What was answered, where the policy wants it kept. */
+  readonly response?: string | undefined
+}
+
+export interface RecorderNeeds {
+  readonly audit: AuditLog
+  readonly metrics: Metrics
+  readonly entrypoint: string
+  readonly labels: Readonly<Record<string, string>>
+  now(): number
+  defaultContent(): AuditContent
+}
+
+export function createRecorder({ audit, metrics, entrypoint, labels, now, defaultContent }: RecorderNeeds): Recorder {
+  async function decision(visit: Visit, refusal?: Refusal): Promise<void> {
+    const { facts, described, decided, request } = visit
+    const status = refusal?.told.status
+    const whole = contentOf(visit, defaultContent()) !== 'none'
+    await audit.write(
+      decisionRecord({
+        id: visit.id,
+        requestId: visit.requestId,
+        at: visit.now,
+        path: entrypoint,
+        requestedBy: facts?.clientIp ?? request.socket.remoteAddress ?? '',
+        http: {
+          method: request.method ?? '',
+          path: facts?.path ?? '',
+          ...(status === undefined ? {} : { status }),
+        },
+        revision: visit.revision?.id ?? null,
+        labels: { ...labels, ...decided?.decision.audit?.labels },
+        input: whole ? described?.input : described?.withoutContent,
+        result: decided?.text,
+        principal: visit.principal && principalText(visit.principal),
+        erased: whole ? [] : (described?.erased ?? []),
+        limits: visit.standings.map(limitFacts),
+        evalNs: visit.evalNs,
+        code: refusal?.told.code,
+        error: refusal?.error,
+      }),
+    )
+    visit.recorded = true
+  }
+
+  async function outcome(visit: Visit, ending: Ending): Promise<void> {
+    const { usage, refusal } = ending
+    const total = performance.now() - visit.began
+    await audit.write(
+      outcomeRecord({
+        id: visit.id,
+        at: now(),
+        outcome: ending.outcome,
+        http: { status: ending.status, bytes_in: visit.body?.bytes.length ?? 0, bytes_out: ending.bytesOut },
+        pool: visit.pool?.name,
+        target: visit.target?.state.url,
+        usage: usage && { input_tokens: usage.inputTokens, output_tokens: usage.outputTokens, estimated: false },
+        timings: { decide: rounded(visit.evalNs / 1e6), queue: 0, first_byte: visit.firstByteMs === null ? null : rounded(visit.firstByteMs), total: rounded(total) },
+        code: refusal?.told.code,
+        error: refusal?.error,
+        response: ending.response,
+      }),
+    )
+    if (usage && visit.principal) metrics.tokens(visit.principal.id, visit.model, usage.inputTokens, usage.outputTokens)
+  }
+
+  return {
+    decision,
+    outcome,
+    count(visit, outcome, code) {
+      const seconds = (performance.now() - visit.began) / 1000
+      metrics.request({ pool: visit.pool?.name, model: visit.model, outcome, code, seconds })
+    },
+  }
+}
+
+/** The decision may say otherwise than the config. */
+export function contentOf(visit: Visit, byDefault: AuditContent): AuditContent {
+  return visit.decided?.decision.audit?.content ?? byDefault
+}
+
+function limitFacts({ claim, remaining }: Standing): LimitFacts {
+  const { name, key, unit, limit } = claim
+  return { name, key, unit, limit, remaining }
+}
+
+function rounded(ms: number): number {
+  return Math.round(ms * 1000) / 1000
+}

@@ -1,0 +1,43 @@
+/**
+ * Refusal: whatever went wrong, in the voice for the caller and the voice for the operator.
+ */
+import type { Decision } from '../contract/decision.schema.ts'
+import { GatewayError, REFUSALS } from '../contract/errors.ts'
+import { parseDuration } from '../contract/units.ts'
+import type { PublicRefusal } from '../server/respond.ts'
+
+/** The policy said no; everything that the caller is told is in the decision. */
+export class PolicyRefusal extends Error {
+  override readonly name = 'PolicyRefusal'
+  constructor(readonly decision: Decision) {
+    super('refused by the policy')
+  }
+}
+
+export interface Refusal {
+  readonly told: PublicRefusal
+  /** For the record; undefined where the decision says it all. */
+  readonly error: string | undefined
+}
+
+/** @param error - Anything that was thrown on the corridor. What is not known to be fit for a caller is not told. */
+export function refusalOf(error: unknown): Refusal {
+  if (error instanceof PolicyRefusal) return { told: toldByPolicy(error.decision), error: undefined }
+  const known = error instanceof GatewayError ? error : new GatewayError('policy_error', `a fault: ${String(error)}`, { cause: error })
+  const { status, code, title, headers, retryAfterSeconds, message } = known
+  return { told: { status, code, message: title, headers, retryAfterSeconds }, error: message }
+}
+
+function toldByPolicy(decision: Decision): PublicRefusal {
+  const code = decision.code ?? 'forbidden'
+  const status = decision.status ?? 403
+  const title = Object.hasOwn(REFUSALS, code) ? REFUSALS[code as keyof typeof REFUSALS].title : REFUSALS.forbidden.title
+  return {
+    status,
+    code,
+    message: decision.message ?? title,
+    headers: status === 401 ? { 'www-authenticate': 'Bearer realm="sallyport"' } : {},
+    retryAfterSeconds: decision.retry_after === undefined ? undefined : parseDuration(decision.retry_after) / 1000,
+    extra: decision.access === undefined ? undefined : { access: decision.access },
+  }
+}

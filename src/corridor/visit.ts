@@ -1,0 +1,72 @@
+/**
+ * A visit: what is known of one request so far. Each verb of the corridor adds a fact; what is
+ * missing when it ends tells how far it came.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Principal } from '../contract/input.schema.ts'
+import type { RequestBody, RequestFacts } from '../contract/request.ts'
+import type { EpochMs } from '../contract/units.ts'
+import type { Reservation, Standing } from '../limits/ledger.ts'
+import type { Description } from '../policy/describe.ts'
+import type { Decided, Revision } from '../policy/revision.ts'
+import type { AbortSignalLike } from '../upstreams/forward.ts'
+import type { Pool, Target } from '../upstreams/pools.ts'
+import type { StopHandle } from '../upstreams/relay.ts'
+
+export class Visit implements AbortSignalLike, StopHandle {
+  facts: RequestFacts | undefined
+  principal: Principal | undefined
+  body: RequestBody | undefined
+  described: Description | undefined
+  decided: Decided | undefined
+  /** Nanoseconds. */
+  evalNs = 0
+  reservation: Reservation | undefined
+  standings: readonly Standing[] = []
+  /** After the policy's rewrite. */
+  model: string | null = null
+  pool: Pool | undefined
+  target: Target | undefined
+  /** The decision line is in the log, so what follows is told in an outcome line. */
+  recorded = false
+  firstByteMs: number | null = null
+
+  /** The client has gone. */
+  aborted = false
+  onAbort: (() => void) | undefined = undefined
+  stop: StopHandle['stop'] = undefined
+
+  constructor(
+    readonly request: IncomingMessage,
+    readonly response: ServerResponse,
+    /** Equal to the record's `decision_id`. */
+    readonly id: string,
+    readonly requestId: string,
+    /** The instant of the whole request: read once, at the door. */
+    readonly now: EpochMs,
+    /** On a clock that does not go back, ms. */
+    readonly began: number,
+    /** The policy of the whole request: read once, at the door. */
+    readonly revision: Revision | undefined,
+  ) {}
+
+  /** Said in every answer. */
+  get names(): Record<string, string> {
+    return { 'x-request-id': this.requestId, 'x-decision-id': this.id }
+  }
+
+  /** A target is busy with this visit from now on, and the one before no longer. */
+  enterTarget(target: Target): void {
+    this.leaveTarget()
+    this.target = target
+    target.state.inFlight++
+    this.#busy = target
+  }
+
+  leaveTarget(): void {
+    if (this.#busy) this.#busy.state.inFlight--
+    this.#busy = undefined
+  }
+
+  #busy: Target | undefined
+}

@@ -1,0 +1,91 @@
+/**
+ * Reads the tokens that an answer reports as it passes: OpenAI's `usage`, llama.cpp's native
+ * counts, Ollama's `prompt_eval_count` and `eval_count`, in JSON, server-sent events or lines.
+ */
+
+export interface Usage {
+  readonly inputTokens: number
+  readonly outputTokens: number
+}
+
+export interface UsageReader {
+  push(part: Buffer): void
+  /** @returns What was reported last; undefined when nothing was. */
+  end(): Usage | undefined
+}
+
+/** A longer JSON answer, or a longer line of a stream, is not looked into. */
+const MOST_BYTES = 4 * 1024 * 1024
+
+/** Words of which one stands in whatever reports usage; most parts of a stream have none of them. */
+const TELLTALES = ['"usage"', '_eval_count"', '"eval_count"', '"tokens_predicted"']
+
+/** @param streamed - Whether the answer is lines, each with a value of its own. */
+export function createUsageReader(streamed: boolean): UsageReader {
+  return streamed ? lineReader() : documentReader()
+}
+
+function documentReader(): UsageReader {
+  let parts: Buffer[] = []
+  let size = 0
+  return {
+    push(part) {
+      size += part.length
+      if (size <= MOST_BYTES) parts.push(part)
+      else parts = []
+    },
+    end() {
+      if (size > MOST_BYTES) return undefined
+      return usageIn(parts.length === 1 ? (parts[0] as Buffer).toString() : Buffer.concat(parts).toString())
+    },
+  }
+}
+
+function lineReader(): UsageReader {
+  let rest = ''
+  let found: Usage | undefined
+
+  function take(lines: string): void {
+    if (!TELLTALES.some(word => lines.includes(word))) return
+    for (const line of lines.split('\n')) {
+      found = usageIn(line.startsWith('data:') ? line.slice(5) : line) ?? found
+    }
+  }
+
+  return {
+    push(part) {
+      // One character a byte: a character cut in two stays whole, and the numbers are ASCII.
+      const text = rest + part.toString("latin1")
+      const end = text.lastIndexOf('\n')
+      rest = text.length - end > MOST_BYTES ? '' : text.slice(end + 1)
+      if (end >= 0) take(text.slice(0, end))
+    },
+    end() {
+      take(rest)
+      return found
+    },
+  }
+}
+
+function usageIn(text: string): Usage | undefined {
+  if (!TELLTALES.some(word => text.includes(word))) return undefined
+  try {
+    return usageOf(JSON.parse(text))
+  } catch {
+    return undefined
+  }
+}
+
+/** @param value - One JSON value that a server sent. An explicit zero is a zero. */
+export function usageOf(value: unknown): Usage | undefined {
+  if (typeof value !== 'object' || value === null) return undefined
+  const answer = value as Record<string, unknown>
+  const usage = typeof answer.usage === 'object' && answer.usage !== null ? (answer.usage as Record<string, unknown>) : {}
+  const input = firstCount(usage.prompt_tokens, usage.input_tokens, answer.prompt_eval_count, answer.tokens_evaluated)
+  const output = firstCount(usage.completion_tokens, usage.output_tokens, answer.eval_count, answer.tokens_predicted)
+  return input === undefined && output === undefined ? undefined : { inputTokens: input ?? 0, outputTokens: output ?? 0 }
+}
+
+function firstCount(...values: unknown[]): number | undefined {
+  return values.find((value): value is number => Number.isSafeInteger(value) && (value as number) >= 0)
+}

@@ -1,0 +1,182 @@
+/**
+ * Compile: a snapshot of sources → a bundle, or findings that say file, line and column.
+ *
+ * `opa` checks types against the published input schema, refuses builtins that are not offered,
+ * runs the policy's tests, and compiles to WASM.
+ */
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import type { Finding } from '../contract/findings.ts'
+import { inputSchema } from '../contract/input.schema.ts'
+import { capabilities } from './builtins/capabilities.ts'
+import { type Bundle, readBundle } from './bundle.ts'
+import type { OpaCommand, OpaOutput } from './opa-command.ts'
+import { type Snapshot, writeSnapshot } from './source.ts'
+
+export interface Workshop {
+  /** Findings of the parser, the compiler and the type checker. `strict` adds OPA's strict mode. */
+  check(options?: { strict?: boolean }): Promise<Finding[]>
+  test(options?: { run?: string; coverage?: boolean }): Promise<TestRun>
+  build(entrypoint: string): Promise<{ bundle: Bundle; findings: readonly Finding[] } | { bundle: undefined; findings: readonly Finding[] }>
+  close(): void
+}
+
+export interface TestRun {
+  readonly results: readonly TestResult[]
+  readonly findings: readonly Finding[]
+  /** Of lines, per cent; only when asked for. */
+  readonly coverage?: Coverage
+}
+
+export interface Coverage {
+  readonly percent: number
+  readonly files: Readonly<Record<string, { readonly percent: number; readonly uncovered: readonly number[] }>>
+}
+
+export interface TestResult {
+  readonly name: string
+  readonly kind: 'unit' | 'scenario'
+  readonly file: string
+  readonly line: number
+  readonly outcome: 'pass' | 'fail'
+  readonly message: string
+}
+
+/**
+ * A folder of its own in which one snapshot is worked on.
+ *
+ * @param shown - What stands before the names of files in findings.
+ */
+export async function openWorkshop(snapshot: Snapshot, opa: OpaCommand, shown: string): Promise<Workshop> {
+  const folder = mkdtempSync(path.join(tmpdir(), 'sallyport-policy-'))
+  const sources = path.join(folder, 'sources')
+  const schemaFile = path.join(folder, 'input.schema.json')
+  const capabilitiesFile = path.join(folder, 'capabilities.json')
+  mkdirSync(sources)
+  writeSnapshot(snapshot, sources)
+  writeFileSync(schemaFile, JSON.stringify(inputSchema))
+  writeFileSync(capabilitiesFile, await offered(opa))
+
+  const run = (args: readonly string[]): Promise<OpaOutput> => opa.run([...args, '--v1-compatible'], { cwd: sources })
+  const show = (name: string): string => path.join(shown, name)
+
+  return {
+    async check({ strict = false } = {}) {
+      const flags = ['--schema', schemaFile, '--capabilities', capabilitiesFile, '--format', 'json', ...(strict ? ['--strict'] : [])]
+      const output = await run(['check', '-b', '.', ...flags])
+      return output.status === 0 ? [] : findingsIn(output, show)
+    },
+    async test({ run: pattern, coverage = false } = {}) {
+      const flags = ['--format', 'json', ...(pattern ? ['--run', pattern] : [])]
+      const output = await run(['test', '-b', '.', ...flags])
+      const results = resultsIn(output, show)
+      if (!results) return { results: [], findings: findingsIn(output, show) }
+      if (!coverage) return { results, findings: [] }
+      const covered = await run(['test', '-b', '.', '--coverage', '--format', 'json'])
+      return { results, findings: [], coverage: coverageIn(covered, show) }
+    },
+    async build(entrypoint) {
+      const archive = path.join(folder, 'bundle.tar.gz')
+      const flags = ['--capabilities', capabilitiesFile, '--ignore', '*_test.rego', '--prune-unused', '-o', archive]
+      const output = await run(['build', '-t', 'wasm', '-e', entrypoint, '-b', '.', ...flags])
+      if (output.status !== 0) return { bundle: undefined, findings: findingsIn(output, show) }
+      return { bundle: await readBundle(readFileSync(archive)), findings: [] }
+    },
+    close: () => rmSync(folder, { recursive: true, force: true }),
+  }
+}
+
+/** The capabilities of an `opa` are asked for once. */
+const offeredBy = new Map<string, Promise<string>>()
+
+function offered(opa: OpaCommand): Promise<string> {
+  const known = offeredBy.get(opa.path)
+  if (known) return known
+  const asked = opa
+    .run(['capabilities', '--current'])
+    .then(({ stdout }) => JSON.stringify(capabilities(JSON.parse(stdout))))
+  offeredBy.set(opa.path, asked)
+  asked.catch(() => offeredBy.delete(opa.path))
+  return asked
+}
+
+interface OpaError {
+  readonly message: string
+  readonly code?: string
+  readonly location?: { readonly file?: string; readonly row?: number; readonly col?: number }
+}
+
+/** OPA tells its findings as JSON, or as lines of text, on either output. */
+function findingsIn({ stdout, stderr }: OpaOutput, show: (name: string) => string): Finding[] {
+  for (const text of [stdout, stderr]) {
+    const errors = tryJson<{ errors?: OpaError[] }>(text)?.errors
+    if (errors) return errors.map(error => findingOf(error, show))
+  }
+  const told = [stdout, stderr].join('\n').split('\n').filter(line => line.trim() !== '' && !/^\d+ errors? occurred/.test(line))
+  const findings: Finding[] = []
+  for (const line of told) {
+    const placed = /^(?:error: )?(?:\d+ errors? occurred: )?([^\s:]+\.(?:rego|json|ya?ml)):(\d+):(?:(\d+):)? ?(?:(rego_\w+): )?(.*)$/.exec(line)
+    if (placed) {
+      const [, file = '', row, column, code, message = ''] = placed
+      findings.push({ severity: 'error', code: code ?? 'rego_error', message, file: show(file), line: Number(row), column: Number(column ?? 1) })
+    } else findings.push({ severity: 'error', code: 'rego_error', message: line.replace(/^error: /, '').trim(), file: show('.'), line: 0, column: 0 })
+  }
+  return findings
+}
+
+function findingOf({ message, code, location }: OpaError, show: (name: string) => string): Finding {
+  return {
+    severity: 'error',
+    code: code ?? 'rego_error',
+    message,
+    file: show(location?.file ?? '.'),
+    line: location?.row ?? 0,
+    column: location?.col ?? 0,
+  }
+}
+
+interface OpaTestResult {
+  readonly location: { readonly file: string; readonly row: number }
+  readonly package: string
+  readonly name: string
+  readonly fail?: boolean
+  readonly skip?: boolean
+  readonly error?: { readonly message?: string }
+}
+
+function resultsIn({ stdout }: OpaOutput, show: (name: string) => string): TestResult[] | undefined {
+  if (stdout.trim() === '' || stdout.trim() === 'null') return []
+  return tryJson<OpaTestResult[]>(stdout)
+    ?.filter(result => !result.skip)
+    .map(result => ({
+      name: `${result.package}.${result.name}`,
+      kind: 'unit',
+      file: show(result.location.file),
+      line: result.location.row,
+      outcome: result.fail || result.error ? 'fail' : 'pass',
+      message: result.error?.message ?? (result.fail ? 'the rule is not true' : ''),
+    }))
+}
+
+interface OpaCoverage {
+  readonly coverage?: number
+  readonly files?: Record<string, { coverage?: number; not_covered?: { start: { row: number }; end: { row: number } }[] }>
+}
+
+function coverageIn({ stdout }: OpaOutput, show: (name: string) => string): Coverage {
+  const report = tryJson<OpaCoverage>(stdout) ?? {}
+  const files = Object.entries(report.files ?? {}).map(([name, { coverage, not_covered = [] }]) => {
+    const uncovered = not_covered.flatMap(({ start, end }) => Array.from({ length: end.row - start.row + 1 }, (_, index) => start.row + index))
+    return [show(name), { percent: coverage ?? 0, uncovered }]
+  })
+  return { percent: report.coverage ?? 0, files: Object.fromEntries(files) }
+}
+
+function tryJson<T>(text: string): T | undefined {
+  try {
+    return JSON.parse(text) as T
+  } catch {
+    return undefined
+  }
+}

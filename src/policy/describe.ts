@@ -1,0 +1,137 @@
+/**
+ * Describe: facts, principal and pools → `input`, the document that the policy sees.
+ *
+ * Written as text, once: the engine takes text, the body goes in with the bytes it came in (so its
+ * numbers keep their digits), and the audit record shares everything but the content.
+ */
+import type { PoolFacts, Principal } from '../contract/input.schema.ts'
+import { CREDENTIAL_HEADERS, type RequestBody, type RequestFacts } from '../contract/request.ts'
+import type { EpochMs } from '../contract/units.ts'
+
+export interface DescribeFacts {
+  readonly id: string
+  readonly request: RequestFacts
+  readonly body: RequestBody | undefined
+  readonly principal: Principal
+  readonly pools: Readonly<Record<string, PoolFacts>>
+  readonly revision: string
+  readonly policyAgeSeconds: number
+  readonly now: EpochMs
+}
+
+export interface Description {
+  /** What the policy is asked, JSON text, well-formed Unicode. */
+  readonly input: string
+  /** The same without message content, for the audit record. */
+  readonly withoutContent: string
+  /** JSON pointers to what `withoutContent` leaves out. */
+  readonly erased: readonly string[]
+  readonly model: string | null
+  readonly stream: boolean
+}
+
+/** Without the models' own tokenizer: about four bytes of JSON a token. */
+const BYTES_PER_TOKEN = 4
+
+export function describe(facts: DescribeFacts): Description {
+  const { request, body } = facts
+  const fields = isRecord(body?.value) ? body.value : {}
+  const model = typeof fields.model === 'string' ? fields.model.toWellFormed() : null
+  const stream = streams(fields, request.path)
+  const bytes = body?.bytes.length ?? 0
+
+  const before = `{"request":{"id":${quote(facts.id)},"method":${quote(request.method)},"path":${quote(request.path)},"segments":${JSON.stringify(request.segments)},"query":${queryText(request.search)},"headers":${headersText(request.headers)},"client_ip":${quote(request.clientIp)},"tls":${request.tls},"operation":"${request.operation}","model":${model === null ? 'null' : quote(model)},"stream":${stream},"body":`
+  const after = `,"body_bytes":${bytes},"estimated_input_tokens":${Math.ceil(bytes / BYTES_PER_TOKEN)},"max_output_tokens":${outputCeiling(fields) ?? 'null'}},"principal":${principalText(facts.principal)},"grants":[],"pools":${JSON.stringify(facts.pools)},"policy":{"revision":${quote(facts.revision)},"age_seconds":${facts.policyAgeSeconds}},"time":{"now_ns":${facts.now}000000}}`
+  const kept = withoutContent(body)
+  return {
+    input: before + bodyText(body) + after,
+    withoutContent: before + kept.text + after,
+    erased: kept.erased,
+    model,
+    stream,
+  }
+}
+
+/** The same input at a later moment, for a decision that is asked again while its answer streams. */
+export function atInstant(input: string, now: EpochMs): string {
+  return `${input.slice(0, input.lastIndexOf('"time":{'))}"time":{"now_ns":${now}000000}}`
+}
+
+/** An escaped surrogate without its other half would abort the parse in WASM; Go reads it as U+FFFD, so we do. */
+function bodyText(body: RequestBody | undefined): string {
+  if (!body) return 'null'
+  return /\\u[dD][89a-fA-F]/.test(body.text) ? JSON.stringify(wellFormed(body.value)) : body.text
+}
+
+function wellFormed(value: unknown): unknown {
+  if (typeof value === 'string') return value.toWellFormed()
+  if (Array.isArray(value)) return value.map(wellFormed)
+  if (!isRecord(value)) return value
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key.toWellFormed(), wellFormed(item)]))
+}
+
+/** Of a body, the model and whatever is a number, true, false or null; the rest may hold content. */
+function withoutContent(body: RequestBody | undefined): { text: string; erased: readonly string[] } {
+  if (!body) return { text: 'null', erased: [] }
+  if (!isRecord(body.value)) return { text: 'null', erased: ['/input/request/body'] }
+  const erased: string[] = []
+  let text = ''
+  for (const key of Object.keys(body.value)) {
+    const value = body.value[key]
+    if (value !== null && (typeof value === 'object' || (typeof value === 'string' && key !== 'model'))) {
+      erased.push(`/input/request/body/${key.replaceAll('~', '~0').replaceAll('/', '~1').toWellFormed()}`)
+    } else text += `${text && ','}${quote(key)}:${JSON.stringify(typeof value === 'string' ? value.toWellFormed() : value)}`
+  }
+  return { text: `{${text}}`, erased }
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** Ollama's own API streams unless told not to. */
+function streams(fields: Readonly<Record<string, unknown>>, path: string): boolean {
+  if (typeof fields.stream === 'boolean') return fields.stream
+  return path === '/api/chat' || path === '/api/generate'
+}
+
+/** The ceiling that a client set, by whichever name its API gives it. */
+function outputCeiling(fields: Readonly<Record<string, unknown>>): number | undefined {
+  const options = isRecord(fields.options) ? fields.options : {}
+  const candidates = [fields.max_completion_tokens, fields.max_tokens, fields.n_predict, options.num_predict]
+  return candidates.find((value): value is number => Number.isSafeInteger(value) && (value as number) >= 0)
+}
+
+function headersText(headers: ReadonlyMap<string, string>): string {
+  let text = ''
+  for (const [name, value] of headers) {
+    if (!CREDENTIAL_HEADERS.has(name)) text += `${text && ','}${quote(name)}:${quote(value)}`
+  }
+  return `{${text}}`
+}
+
+function queryText(search: string): string {
+  if (search.length < 2) return '{}'
+  const query = new Map<string, string[]>()
+  for (const [name, value] of new URLSearchParams(search)) {
+    const values = query.get(name)
+    if (values) values.push(value)
+    else query.set(name, [value])
+  }
+  return `{${[...query].map(([name, values]) => `${quote(name)}:${JSON.stringify(values)}`).join(',')}}`
+}
+
+/** A principal lives as long as its key: its text is made once. */
+const principalTexts = new WeakMap<Principal, string>()
+
+export function principalText(principal: Principal): string {
+  const known = principalTexts.get(principal)
+  if (known !== undefined) return known
+  const text = JSON.stringify(principal)
+  principalTexts.set(principal, text)
+  return text
+}
+
+function quote(text: string): string {
+  return JSON.stringify(text)
+}

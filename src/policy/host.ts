@@ -1,0 +1,109 @@
+/**
+ * Host: what the module imports: its builtins, and its way to give up.
+ *
+ * A builtin that fails is noted and the evaluation goes on without a value. Throwing through WebAssembly
+ * would cost a new instance, since it leaves the module's stack where it was, and a caller who can send a
+ * malformed date could then ask for one with each request. The note refuses the decision at the end; until
+ * then no other builtin runs.
+ */
+import { type Builtin, BuiltinError, type Evaluation } from './builtins/builtin.ts'
+import { EngineError } from './engine-error.ts'
+import type { Machine } from './machine.ts'
+import { TICK } from './mend.ts'
+import { readTerm, writeTerm } from './terms.ts'
+
+/** Thrown through the module when it gives up: its state is not to be trusted afterwards. */
+export class Abort extends Error {}
+
+/** A builtin the module calls, by the number it calls it with. */
+export interface Callable {
+  readonly name: string
+  readonly run: Builtin
+}
+
+export interface Host {
+  readonly env: WebAssembly.ModuleImports
+  /** Gives the host the instance that its imports belong to, and what the module calls its builtins. */
+  attach(machine: Machine, callables: ReadonlyMap<number, Callable>): void
+  /** Before an evaluation. */
+  begin(evaluation: Evaluation): void
+  /** After it. @returns what refuses the decision, if anything does */
+  end(): EngineError | undefined
+}
+
+/** Operands in an audit record are cut to this many characters. */
+const ARGUMENT_LENGTH = 1024
+
+export interface HostOptions {
+  /** What a failing builtin does: refuse the decision, or have no value. */
+  builtinErrors: 'refuse' | 'undefined'
+  maxEvaluationMs?: number
+}
+
+export function createHost({ builtinErrors, maxEvaluationMs }: HostOptions): Host {
+  let machine: Machine
+  let callables: ReadonlyMap<number, Callable>
+  let evaluation: Evaluation
+  let failure: EngineError | undefined
+  let deadline = Number.POSITIVE_INFINITY
+
+  /** The module calls this every so often, whatever it does. */
+  function look(): number {
+    if (performance.now() > deadline) throw new EngineError('timed_out', `not decided within ${maxEvaluationMs} ms`)
+    return 0
+  }
+
+  function call(id: number, addresses: number[]): number {
+    if (failure) return 0
+    const callable = callables.get(id)
+    if (!callable) throw new Abort(`builtin ${id} is not one that the module declares`)
+    const terms = addresses.map(address => machine.read(machine.exports.opa_value_dump(address)))
+    try {
+      const answer = callable.run(terms.map(readTerm), evaluation)
+      return answer === undefined ? 0 : place(writeTerm(answer))
+    } catch (cause) {
+      if (cause instanceof EngineError || cause instanceof Abort) throw cause
+      // Anything but BuiltinError is a fault of ours: it refuses in both modes.
+      const halts = !(cause instanceof BuiltinError) || cause.halt
+      if (halts || builtinErrors === 'refuse') failure = refusal(callable.name, terms, cause)
+      return 0
+    }
+  }
+
+  function place(term: string): number {
+    const { address, bytes } = machine.write(term)
+    const value = machine.exports.opa_value_parse(address, bytes)
+    if (value === 0) throw new Abort('the module could not read the answer of a builtin')
+    return value
+  }
+
+  return {
+    env: {
+      opa_abort(address: number) {
+        throw new Abort(machine ? machine.read(address) : 'the module gave up while it was made')
+      },
+      opa_println() {},
+      opa_builtin0: (id: number) => (id === TICK ? look() : call(id, [])),
+      opa_builtin1: (id: number, _: number, a: number) => call(id, [a]),
+      opa_builtin2: (id: number, _: number, a: number, b: number) => call(id, [a, b]),
+      opa_builtin3: (id: number, _: number, a: number, b: number, c: number) => call(id, [a, b, c]),
+      opa_builtin4: (id: number, _: number, a: number, b: number, c: number, d: number) => call(id, [a, b, c, d]),
+    },
+    attach(attached, known) {
+      machine = attached
+      callables = known
+    },
+    begin(next) {
+      evaluation = next
+      failure = undefined
+      if (maxEvaluationMs !== undefined) deadline = performance.now() + maxEvaluationMs
+    },
+    end: () => failure,
+  }
+}
+
+function refusal(builtin: string, terms: readonly string[], cause: unknown): EngineError {
+  const reason = cause instanceof Error ? cause.message : String(cause)
+  const argument = terms.join(', ').slice(0, ARGUMENT_LENGTH)
+  return new EngineError('builtin_error', `${builtin}: ${reason}`, { builtin, argument, cause })
+}

@@ -1,0 +1,111 @@
+/**
+ * Mend: a module from `opa build`, changed where no host could otherwise help.
+ *
+ * - A builtin that is linked into the module has no value both where OPA's has none and where OPA's fails;
+ *   a deny rule that meets an odd input would fall silent. Now it asks the host, which knows which it is.
+ * - Some of them are wrong (`replace(s, "", x)` never returns; `::ffff:10.1.2.3` is not in `10.0.0.0/8`):
+ *   the host answers for those.
+ * - Nothing in a module looks at a clock. Whatever iterates, allocates or compares now counts, and each
+ *   few thousand times lets the host look. That costs about a nanosecond each; Node's own way to interrupt
+ *   (`node:vm` with a timeout) costs a thread, 60 µs, for each decision.
+ *
+ * Functions are found by name, so the module must have its name section, as `opa build` writes it.
+ */
+import { NATIVES } from './builtins/native.ts'
+import { BUILTINS } from './builtins/registry.ts'
+import { EngineError } from './engine-error.ts'
+import { type Body, i32, join, type ModuleParts, takeApart, u32 } from './wasm-binary.ts'
+
+/** The number a module calls `opa_builtin0` with to let the host look at the clock. */
+export const TICK = 0xffff
+/** Natives call the host with this number and those after it, in the order of NATIVES. */
+export const FIRST_NATIVE = 0x10000
+/** So many countings pass between two looks: some tens of microseconds. */
+const TICK_EVERY = 4096
+/** What every loop over values, every allocation and every search goes through. */
+const COUNTED = ['opa_value_iter', 'opa_malloc', 'opa_value_compare', 'opa_strncmp']
+
+// biome-ignore format: a table
+const OP = {
+  if: 0x04, else: 0x05, end: 0x0b, call: 0x10, drop: 0x1a,
+  localGet: 0x20, localTee: 0x22, globalGet: 0x23, globalSet: 0x24,
+  i32Const: 0x41, i32Eqz: 0x45, i32Sub: 0x6b,
+} as const
+const I32 = 0x7f
+const NO_RESULT = 0x40
+
+/** @throws EngineError `bad_module` when it is none that `opa build` wrote */
+export function mend(wasm: Uint8Array): Uint8Array {
+  try {
+    const module = takeApart(wasm)
+    if (!module.names.has('opa_malloc')) throw new EngineError('bad_module', 'the policy has no function names')
+    mendNatives(module)
+    countSteps(module)
+    return module.toBytes()
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause
+    throw new EngineError('bad_module', 'the policy is not a WebAssembly module', { cause })
+  }
+}
+
+function mendNatives(module: ModuleParts): void {
+  const done = new Set<number>()
+  let id = FIRST_NATIVE
+  for (const [name, native] of NATIVES) {
+    const callHost = hostCall(module, id++, native.operands)
+    const index = module.names.get(native.symbol)
+    if (index === undefined || done.has(index) || module.parameters(index) !== native.operands) continue
+    done.add(index)
+    if (BUILTINS.has(name)) module.replace(index, body(0, [callHost, [OP.end]]))
+    else if (native.errs) askWhenSilent(module, index, native.operands, callHost)
+  }
+}
+
+/** The function moves to the end of the module; in its place: call it, and ask the host when it has no value. */
+function askWhenSilent(module: ModuleParts, index: number, operands: number, callHost: Uint8Array): void {
+  const moved = module.append(index, module.body(index))
+  const answer = u32(operands)
+  module.replace(
+    index,
+    body(1, [
+      ...locals(operands),
+      [OP.call, ...u32(moved)],
+      [OP.localTee, ...answer],
+      [OP.if, I32, OP.localGet, ...answer, OP.else],
+      callHost,
+      [OP.end, OP.end],
+    ]),
+  )
+}
+
+function countSteps(module: ModuleParts): void {
+  const counter = u32(module.appendGlobal(TICK_EVERY))
+  const count = join([
+    [OP.globalGet, ...counter, OP.i32Eqz, OP.if, NO_RESULT],
+    [OP.i32Const, ...i32(TICK_EVERY), OP.globalSet, ...counter],
+    hostCall(module, TICK, 0),
+    [OP.drop, OP.end],
+    [OP.globalGet, ...counter, OP.i32Const, 1, OP.i32Sub, OP.globalSet, ...counter],
+  ])
+  for (const symbol of COUNTED) {
+    const index = module.names.get(symbol)
+    if (index === undefined) continue
+    const { locals, code } = module.body(index)
+    module.replace(index, { locals, code: join([count, code]) })
+  }
+}
+
+/** Instructions that call `opa_builtinN(id, no context, operands…)` and leave its answer. */
+function hostCall(module: ModuleParts, id: number, operands: number): Uint8Array {
+  const dispatcher = module.imports.get(`opa_builtin${operands}`)
+  if (dispatcher === undefined) throw new EngineError('bad_module', 'the policy was not compiled by OPA')
+  return join([[OP.i32Const, ...i32(id), OP.i32Const, 0], ...locals(operands), [OP.call, ...u32(dispatcher)]])
+}
+
+function locals(count: number): number[][] {
+  return Array.from({ length: count }, (_, i) => [OP.localGet, i])
+}
+
+function body(i32Locals: number, code: readonly (Uint8Array | readonly number[])[]): Body {
+  return { locals: Uint8Array.from(i32Locals === 0 ? [0] : [1, i32Locals, I32]), code: join(code) }
+}

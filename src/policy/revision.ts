@@ -1,0 +1,67 @@
+/**
+ * A revision: one policy, compiled and loaded, that can be asked.
+ *
+ * Answers are checked against the decision schema. The same answer is common, so a text that was
+ * read and checked once is remembered.
+ */
+import { type Decision, decisionSchema } from '../contract/decision.schema.ts'
+import { GatewayError } from '../contract/errors.ts'
+import { compileSchema } from '../contract/schema.ts'
+import { EngineError } from './engine-error.ts'
+import type { Engine, Instant } from './engine.ts'
+
+export interface Decided {
+  readonly decision: Decision
+  /** The decision as the policy gave it, JSON text. */
+  readonly text: string
+}
+
+export interface Revision {
+  readonly id: string
+  /**
+   * @param inputText - The input document, JSON text.
+   * @throws GatewayError `policy_error`: undefined, of the wrong shape, or the engine failed.
+   */
+  decide(inputText: string, instant: Instant): Decided
+  close(): void
+}
+
+const validate = compileSchema(decisionSchema)
+const MOST_REMEMBERED = 1000
+
+export function createRevision(id: string, engine: Engine, entrypoint: string): Revision {
+  const remembered = new Map<string, Decided>()
+
+  function decide(inputText: string, instant: Instant): Decided {
+    const text = evaluate(inputText, instant)
+    const known = remembered.get(text)
+    if (known) return known
+    const decided = { decision: checked(text), text }
+    if (remembered.size >= MOST_REMEMBERED) remembered.clear()
+    remembered.set(text, decided)
+    return decided
+  }
+
+  function evaluate(inputText: string, instant: Instant): string {
+    let text: string | undefined
+    try {
+      text = engine.evaluate(entrypoint, inputText, instant)
+    } catch (cause) {
+      const what = cause instanceof EngineError ? cause.code : 'engine fault'
+      throw new GatewayError('policy_error', `${what}: ${(cause as Error).message}`, { cause })
+    }
+    if (text === undefined) throw new GatewayError('policy_error', 'the decision is undefined')
+    return text
+  }
+
+  return { id, decide, close: () => engine.close() }
+}
+
+function checked(text: string): Decision {
+  const value = JSON.parse(text) as Decision
+  const [problem] = validate(value)
+  if (!problem) return value
+  const extra = problem.params.additionalProperty
+  const detail = extra === undefined ? problem.message : `unknown key ${JSON.stringify(extra)}`
+  throw new GatewayError('policy_error', `the decision has the wrong shape: ${problem.pointer || '/'} ${detail}`)
+}

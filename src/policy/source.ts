@@ -1,0 +1,78 @@
+/**
+ * A policy folder, read whole at one moment.
+ *
+ * What is compiled is this snapshot and never the live folder, so an edit that arrives half-way
+ * through a build cannot mix two versions. Read as `opa build -b` reads it: `*.rego`, and
+ * `data.json` / `data.yaml` mounted by folder.
+ */
+import { createHash } from 'node:crypto'
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+
+export interface Snapshot {
+  readonly files: readonly SourceFile[]
+  /** Of all files, tests included: whether anything changed. */
+  readonly digest: string
+  /** Of what decides, tests left out: the revision. */
+  readonly revision: string
+}
+
+export interface SourceFile {
+  /** Relative to the folder, with forward slashes. */
+  readonly name: string
+  readonly bytes: Buffer
+}
+
+/** The folder is not there, empty, or cannot be read. `code` is `unreadable_source`. */
+export class SourceError extends Error {
+  override readonly name = 'SourceError'
+  readonly code = 'unreadable_source'
+}
+
+const DATA_FILES = new Set(['data.json', 'data.yaml', 'data.yml', '.manifest'])
+const MOST_FILES = 10_000
+
+/** @throws SourceError */
+export function readSource(folder: string): Snapshot {
+  const files: SourceFile[] = []
+  try {
+    collect(folder, '', files)
+  } catch (cause) {
+    throw new SourceError(`cannot read ${folder}: ${(cause as NodeJS.ErrnoException).code ?? (cause as Error).message}`, { cause })
+  }
+  if (!files.some(file => file.name.endsWith('.rego'))) throw new SourceError(`there is no .rego file in ${folder}`)
+  return { files, digest: digestOf(files), revision: digestOf(files.filter(file => !isTest(file.name))).slice(0, 16) }
+}
+
+/** Whether a file is for tests only and has no part in deciding. */
+export function isTest(name: string): boolean {
+  return name.endsWith('_test.rego') || name.endsWith('.scenario.yaml')
+}
+
+/** Writes the snapshot into an empty folder, for a command that reads files. */
+export function writeSnapshot(snapshot: Snapshot, folder: string): void {
+  for (const { name, bytes } of snapshot.files) {
+    const file = path.join(folder, name)
+    mkdirSync(path.dirname(file), { recursive: true })
+    writeFileSync(file, bytes)
+  }
+}
+
+function collect(folder: string, prefix: string, files: SourceFile[]): void {
+  for (const name of readdirSync(folder).sort()) {
+    const file = path.join(folder, name)
+    // Hidden entries are left out: Kubernetes keeps its switched copies of the same files there.
+    const wanted = DATA_FILES.has(name) || name.endsWith('.rego') || name.endsWith('.scenario.yaml')
+    if (name.startsWith('.') && name !== '.manifest') continue
+    // Not `lstat`: a symlink is what it leads to.
+    if (statSync(file).isDirectory()) collect(file, `${prefix}${name}/`, files)
+    else if (wanted) files.push({ name: prefix + name, bytes: readFileSync(file) })
+    if (files.length > MOST_FILES) throw new Error(`more than ${MOST_FILES} files`)
+  }
+}
+
+function digestOf(files: readonly SourceFile[]): string {
+  const digest = createHash('sha256')
+  for (const { name, bytes } of files) digest.update(`${name}\0${bytes.length}\0`).update(bytes)
+  return digest.digest('hex')
+}

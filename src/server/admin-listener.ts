@@ -1,0 +1,79 @@
+/**
+ * The admin listener: health, readiness, metrics, status, and what an operator may do.
+ *
+ * On loopback without a token; anywhere else a token is demanded of everything but the two probes.
+ */
+import { hash, timingSafeEqual } from 'node:crypto'
+import http from 'node:http'
+import express, { type NextFunction, type Request, type Response } from 'express'
+import { errorBody } from '../contract/errors.ts'
+
+export interface AdminListener {
+  /** @returns The port. */
+  listen(host: string, port: number): Promise<number>
+  close(): Promise<void>
+}
+
+export interface AdminListenerNeeds {
+  readonly token: string | undefined
+  ready(): { readonly ok: boolean; readonly checks: Readonly<Record<string, boolean>> }
+  status(): object
+  metrics(): Promise<{ readonly contentType: string; readonly text: string }>
+  reloadPolicy(): Promise<object>
+}
+
+export function createAdminListener(needs: AdminListenerNeeds): AdminListener {
+  const app = express()
+  app.disable('x-powered-by')
+  app.disable('etag')
+  app.get('/healthz', (_request, response) => void response.json({ ok: true }))
+  app.get('/readyz', (_request, response) => {
+    const ready = needs.ready()
+    response.status(ready.ok ? 200 : 503).json(ready)
+  })
+  app.use(guard(needs.token))
+  app.get('/metrics', async (_request, response) => {
+    const { contentType, text } = await needs.metrics()
+    response.set('content-type', contentType).send(text)
+  })
+  app.get('/status', (_request, response) => void response.json(needs.status()))
+  app.post('/policy/reload', async (_request, response) => void response.json(await needs.reloadPolicy()))
+  app.use((_request, response) => void response.status(404).type('json').send(errorBody('not_found', 404, 'There is nothing at this address')))
+  app.use((_error: unknown, _request: Request, response: Response, _next: NextFunction) => {
+    response.status(500).type('json').send(errorBody('server_error', 500, 'The gateway failed'))
+  })
+
+  const server = http.createServer(app)
+  return {
+    listen: (host, port) =>
+      new Promise((resolve, reject) => {
+        server.once('error', reject)
+        server.listen(port, host, () => {
+          server.off('error', reject)
+          resolve((server.address() as { port: number }).port)
+        })
+      }),
+    close: () =>
+      new Promise(resolve => {
+        server.close(() => resolve())
+        server.closeAllConnections()
+      }),
+  }
+}
+
+function guard(token: string | undefined) {
+  const wanted = token === undefined ? undefined : digest(token)
+  return (request: Request, response: Response, next: NextFunction): void => {
+    const given = /^Bearer (.+)$/i.exec(request.get('authorization') ?? '')?.[1] ?? ''
+    if (!wanted || timingSafeEqual(digest(given), wanted)) return next()
+    response
+      .status(401)
+      .set('www-authenticate', 'Bearer realm="sallyport admin"')
+      .type('json')
+      .send(errorBody('unauthenticated', 401, 'The admin token is needed'))
+  }
+}
+
+function digest(text: string): Buffer {
+  return hash('sha256', text, 'buffer')
+}

@@ -1,0 +1,137 @@
+/**
+ * Intake: the head of a request → facts, in one form only.
+ *
+ * Whatever two readers could understand differently is refused here: the path that the policy
+ * saw is the path that is sent.
+ */
+import type { IncomingMessage } from 'node:http'
+import { normaliseAddress } from '../contract/addresses.ts'
+import { GatewayError } from '../contract/errors.ts'
+import type { Operation } from '../contract/input.schema.ts'
+import type { RequestFacts } from '../contract/request.ts'
+
+const REFUSED_METHODS = new Set(['CONNECT', 'TRACE'])
+
+/** Names of which a second line would let two readers pick two values. */
+const SINGLE_HEADERS = new Set(['authorization', 'content-length', 'content-type', 'host', 'x-api-key', 'api-key', 'transfer-encoding'])
+
+/** @throws GatewayError `invalid_request` */
+export function intake(request: IncomingMessage): RequestFacts {
+  const method = request.method ?? ''
+  if (REFUSED_METHODS.has(method)) throw malformed(`the method ${method} is refused`)
+  const headers = collectHeaders(request.rawHeaders)
+  if (headers.has('upgrade')) throw malformed('upgrades are refused', 'Upgrades are refused')
+  const encoding = headers.get('content-encoding')
+  if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
+    throw malformed('the body is compressed', 'Compressed bodies are not accepted')
+  }
+  const { path, search, segments } = normaliseTarget(request.url ?? '')
+  return {
+    method,
+    path,
+    search,
+    segments,
+    operation: operationOf(path),
+    headers,
+    clientIp: normaliseAddress(request.socket.remoteAddress ?? ''),
+    tls: 'encrypted' in request.socket,
+  }
+}
+
+function collectHeaders(raw: readonly string[]): Map<string, string> {
+  const headers = new Map<string, string>()
+  for (let index = 0; index < raw.length; index += 2) {
+    const name = (raw[index] as string).toLowerCase()
+    const value = raw[index + 1] as string
+    const earlier = headers.get(name)
+    if (earlier !== undefined && SINGLE_HEADERS.has(name)) throw malformed(`${name} is given twice`, `The header ${name} is given twice`)
+    headers.set(name, earlier === undefined ? value : `${earlier}, ${value}`)
+  }
+  return headers
+}
+
+interface NormalisedTarget {
+  readonly path: string
+  readonly search: string
+  readonly segments: readonly string[]
+}
+
+/** Printable ASCII but for what no URL holds; a `#` never belongs on the wire. */
+const TARGET = /^\/[\x21\x24-\x3b\x3d\x3f-\x5b\x5d\x5f\x61-\x7a\x7e%]*$/
+/** A slash, a backslash, a dot segment or a control character behind percent signs. */
+const HIDDEN = /%(2f|5c|0[0-9a-f]|1[0-9a-f]|7f)/i
+const UNRESERVED = /[A-Za-z0-9._~-]/
+
+/** Remembered: callers use few paths, many times. */
+const targets = new Map<string, NormalisedTarget>()
+const MOST_TARGETS = 512
+
+/**
+ * Path normalisation of RFC 3986 §6.2.2: escapes of unreserved characters are undone, the rest
+ * are written in capitals. What could be read in two ways is refused.
+ */
+export function normaliseTarget(target: string): NormalisedTarget {
+  const known = targets.get(target)
+  if (known) return known
+  if (!TARGET.test(target)) throw malformed('the request target is not an absolute path of plain characters')
+  const mark = target.indexOf('?')
+  const raw = mark < 0 ? target : target.slice(0, mark)
+  const search = mark < 0 ? '' : target.slice(mark)
+  if (!wellEscaped(raw) || !wellEscaped(search)) throw malformed('a percent sign without two hex digits')
+  if (HIDDEN.test(raw)) throw malformed('the path hides a separator or a control character')
+  const path = raw.replace(/%[0-9a-f]{2}/gi, escape => {
+    const character = String.fromCharCode(Number.parseInt(escape.slice(1), 16))
+    return UNRESERVED.test(character) ? character : escape.toUpperCase()
+  })
+  const parts = path.slice(1).split('/')
+  if (parts.some((part, index) => part === '.' || part === '..' || (part === '' && index < parts.length - 1))) {
+    throw malformed('the path has dot segments or empty segments')
+  }
+  const normal = { path, search, segments: decodeSegments(parts) }
+  if (target.length <= 256) {
+    if (targets.size >= MOST_TARGETS) targets.clear()
+    targets.set(target, normal)
+  }
+  return normal
+}
+
+function wellEscaped(text: string): boolean {
+  return !/%(?![0-9a-fA-F]{2})/.test(text)
+}
+
+function decodeSegments(parts: readonly string[]): string[] {
+  try {
+    return parts.filter(part => part !== '').map(decodeURIComponent)
+  } catch {
+    throw malformed('the path is not UTF-8')
+  }
+}
+
+const OPERATIONS: Readonly<Record<string, Operation>> = {
+  '/v1/chat/completions': 'chat',
+  '/chat/completions': 'chat',
+  '/api/chat': 'chat',
+  '/v1/completions': 'completion',
+  '/completions': 'completion',
+  '/completion': 'completion',
+  '/infill': 'completion',
+  '/api/generate': 'completion',
+  '/v1/embeddings': 'embedding',
+  '/embeddings': 'embedding',
+  '/embedding': 'embedding',
+  '/api/embed': 'embedding',
+  '/api/embeddings': 'embedding',
+  '/v1/models': 'models',
+  '/models': 'models',
+  '/api/tags': 'models',
+}
+
+function operationOf(path: string): Operation {
+  const known = Object.hasOwn(OPERATIONS, path) ? OPERATIONS[path] : undefined
+  if (known) return known
+  return path.startsWith('/v1/models/') ? 'models' : 'other'
+}
+
+function malformed(message: string, title = 'The request is malformed'): GatewayError {
+  return new GatewayError('invalid_request', message, { title })
+}

@@ -1,0 +1,130 @@
+/**
+ * The public listener: sockets, limits on them, and Express in front of the corridor.
+ *
+ * Requests and responses are born with Express's prototypes: Express would otherwise change the
+ * prototype of each one after Node has built it, which costs more than the rest of it together.
+ */
+import http, { type IncomingMessage, type ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import express from 'express'
+import { normaliseAddress } from '../contract/addresses.ts'
+import { errorBody } from '../contract/errors.ts'
+
+export interface PublicListener {
+  /** @returns The port. @throws when the address cannot be had. */
+  listen(host: string, port: number): Promise<number>
+  /** Stops accepting; connections that are idle are closed. Resolves when none is left. */
+  close(): Promise<void>
+  closeAllConnections(): void
+  limitConnections(limits: ConnectionLimits): void
+}
+
+export interface ConnectionLimits {
+  readonly total: number
+  readonly perAddress: number
+}
+
+export interface PublicListenerNeeds {
+  readonly maxHeaderBytes: number
+  readonly connections: ConnectionLimits
+  /** Never rejects. */
+  handle(request: IncomingMessage, response: ServerResponse): Promise<void>
+  /** A request so malformed that it never became one. Resolves when it is on record. */
+  onMalformed(address: string, status: number, code: string): Promise<void>
+}
+
+export function createPublicListener(needs: PublicListenerNeeds): PublicListener {
+  const app = express()
+  app.disable('x-powered-by')
+  app.disable('etag')
+  app.use((request, response) => void needs.handle(request, response))
+
+  const server = http.createServer(
+    {
+      ...bornWith(app),
+      maxHeaderSize: needs.maxHeaderBytes,
+      requireHostHeader: true,
+      requestTimeout: 120_000,
+      headersTimeout: 20_000,
+      keepAliveTimeout: 65_000,
+    },
+    app,
+  )
+  // The body is asked for once the caller is known, and not before.
+  server.on('checkContinue', app)
+  server.on('checkExpectation', app)
+  // An upgrade comes as a plain request, which the corridor refuses; CONNECT never does.
+  server.on('connect', (_request: IncomingMessage, socket: Socket) => refuseSocket(socket, 400, 'invalid_request'))
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+    if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
+    const [status, code] = MALFORMED[error.code ?? ''] ?? [400, 'invalid_request']
+    refuseSocket(socket, status, code)
+  })
+
+  const perAddress = new Map<string, number>()
+  let limits = needs.connections
+  server.maxConnections = limits.total
+  server.on('connection', (socket: Socket) => {
+    const address = normaliseAddress(socket.remoteAddress ?? '')
+    const open = (perAddress.get(address) ?? 0) + 1
+    if (open > limits.perAddress) return void socket.destroy()
+    perAddress.set(address, open)
+    socket.once('close', () => {
+      const left = (perAddress.get(address) ?? 1) - 1
+      if (left > 0) perAddress.set(address, left)
+      else perAddress.delete(address)
+    })
+  })
+
+  function refuseSocket(socket: Socket, status: number, code: string): void {
+    const address = normaliseAddress(socket.remoteAddress ?? '')
+    needs.onMalformed(address, status, code).then(
+      () => {
+        const body = errorBody(code, status, http.STATUS_CODES[status] ?? 'Refused')
+        socket.end(
+          `HTTP/1.1 ${status} ${http.STATUS_CODES[status]}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+        )
+      },
+      () => socket.destroy(),
+    )
+  }
+
+  return {
+    listen: (host, port) =>
+      new Promise((resolve, reject) => {
+        server.once('error', reject)
+        server.listen(port, host, 1024, () => {
+          server.off('error', reject)
+          resolve((server.address() as { port: number }).port)
+        })
+      }),
+    close: () =>
+      new Promise(resolve => {
+        server.close(() => resolve())
+        server.closeIdleConnections()
+      }),
+    closeAllConnections: () => server.closeAllConnections(),
+    limitConnections(next) {
+      limits = next
+      server.maxConnections = next.total
+    },
+  }
+}
+
+const MALFORMED: Readonly<Record<string, readonly [number, string]>> = {
+  HPE_HEADER_OVERFLOW: [431, 'headers_too_large'],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'invalid_request'],
+}
+
+/** Classes whose objects Express takes as its own. */
+function bornWith(app: express.Express): Pick<http.ServerOptions, 'IncomingMessage' | 'ServerResponse'> {
+  function Request(this: IncomingMessage, socket: Socket): void {
+    ;(http.IncomingMessage as unknown as (this: unknown, socket: Socket) => void).call(this, socket)
+  }
+  function Response(this: ServerResponse, request: IncomingMessage, options: object): void {
+    ;(http.ServerResponse as unknown as (this: unknown, request: IncomingMessage, options: object) => void).call(this, request, options)
+  }
+  Request.prototype = app.request
+  Response.prototype = app.response
+  return { IncomingMessage: Request, ServerResponse: Response } as unknown as Pick<http.ServerOptions, 'IncomingMessage' | 'ServerResponse'>
+}

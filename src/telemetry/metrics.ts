@@ -1,0 +1,117 @@
+/**
+ * Metrics, by the names of the contract. The one door of `prom-client`.
+ *
+ * Every label is a closed set: a model that no pool serves is `other`, and nothing that a caller
+ * without a credential can choose becomes a label.
+ */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+
+export interface RequestFacts {
+  readonly pool: string | undefined
+  readonly model: string | null
+  readonly outcome: string
+  /** A refusal code, or `ok`. */
+  readonly code: string
+  readonly seconds: number
+}
+
+export interface Metrics {
+  request(facts: RequestFacts): void
+  decision(rule: string | undefined, allow: boolean, seconds: number): void
+  limitRefusal(name: string): void
+  tokens(principal: string, model: string | null, input: number, output: number): void
+  firstToken(model: string | null, seconds: number): void
+  reload(outcome: 'activated' | 'refused'): void
+  policy(revision: string): void
+  target(pool: string, target: string, up: boolean): void
+  auditRecords(count: number, outcome: 'written' | 'failed'): void
+  /** In the exposition format of Prometheus. */
+  text(): Promise<string>
+  readonly contentType: string
+}
+
+export interface MetricsNeeds {
+  /** The models that pools serve: the only ones that become labels. */
+  models(): readonly string[]
+  inFlight(): readonly { readonly pool: string; readonly target: string; readonly count: number }[]
+}
+
+/** From a refusal of half a millisecond to a stream of five minutes. */
+const REQUEST_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300]
+const DECISION_BUCKETS = [0.000005, 0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.005, 0.01, 0.1]
+
+/** A rule is named by the policy; one that makes names up at run time must not fill the memory. */
+const MOST_NAMES = 200
+
+export function createMetrics({ models, inFlight }: MetricsNeeds): Metrics {
+  const registers = [new Registry()]
+  const [registry] = registers as [Registry]
+  collectDefaultMetrics({ register: registry })
+  const counter = (name: string, help: string, labelNames: string[]) => new Counter({ name, help, labelNames, registers })
+  const gauge = (name: string, help: string, labelNames: string[]) => new Gauge({ name, help, labelNames, registers })
+
+  const requests = counter('sallyport_requests_total', 'Requests, by how they ended', ['pool', 'model', 'outcome', 'code'])
+  const duration = new Histogram({ name: 'sallyport_request_duration_seconds', help: 'From the head of a request to the end of its answer', labelNames: ['outcome'], buckets: REQUEST_BUCKETS, registers })
+  const decisionDuration = new Histogram({ name: 'sallyport_decision_duration_seconds', help: 'Evaluation of the policy', buckets: DECISION_BUCKETS, registers })
+  const firstToken = new Histogram({ name: 'gen_ai_server_time_to_first_token', help: 'Seconds until the first byte of an answer', labelNames: ['gen_ai_request_model'], buckets: REQUEST_BUCKETS, registers })
+  const decisions = counter('sallyport_decisions_total', 'Decisions of the policy', ['rule', 'allow'])
+  const limitRefusals = counter('sallyport_limit_refusals_total', 'Requests refused by a limit', ['name'])
+  const tokens = counter('sallyport_tokens_total', 'Tokens that targets reported', ['direction', 'model', 'principal'])
+  const reloads = counter('sallyport_policy_reloads_total', 'Attempts to put a policy in force', ['outcome'])
+  const info = gauge('sallyport_policy_info', 'The revision in force', ['revision'])
+  const up = gauge('sallyport_target_up', 'Whether a target takes connections', ['pool', 'target'])
+  const audit = counter('sallyport_audit_records_total', 'Audit records', ['sink', 'outcome'])
+  new Gauge({
+    name: 'sallyport_target_in_flight',
+    help: 'Requests that a target is working on',
+    labelNames: ['pool', 'target'],
+    registers,
+    collect() {
+      this.reset()
+      for (const { pool, target, count } of inFlight()) this.set({ pool, target }, count)
+    },
+  })
+
+  const rules = boundedNames()
+  const limits = boundedNames()
+  const principals = boundedNames(10_000)
+  const modelLabel = (model: string | null): string => (model === null ? 'none' : models().includes(model) ? model : 'other')
+
+  return {
+    contentType: registry.contentType,
+    text: () => registry.metrics(),
+    request({ pool, model, outcome, code, seconds }) {
+      requests.inc({ pool: pool ?? 'none', model: modelLabel(model), outcome, code })
+      duration.observe({ outcome }, seconds)
+    },
+    decision(rule, allow, seconds) {
+      decisions.inc({ rule: rules(rule ?? 'none'), allow: String(allow) })
+      decisionDuration.observe(seconds)
+    },
+    limitRefusal: name => limitRefusals.inc({ name: limits(name) }),
+    tokens(principal, model, input, output) {
+      const labels = { model: modelLabel(model), principal: principals(principal) }
+      tokens.inc({ ...labels, direction: 'input' }, input)
+      tokens.inc({ ...labels, direction: 'output' }, output)
+    },
+    firstToken: (model, seconds) => firstToken.observe({ gen_ai_request_model: modelLabel(model) }, seconds),
+    reload: outcome => reloads.inc({ outcome }),
+    policy(revision) {
+      info.reset()
+      info.set({ revision }, 1)
+    },
+    target: (pool, target, isUp) => up.set({ pool, target }, isUp ? 1 : 0),
+    auditRecords: (count, outcome) => audit.inc({ sink: 'file', outcome }, count),
+  }
+}
+
+/** Lets so many names through as they are; every further one is `other`. */
+function boundedNames(most = MOST_NAMES): (name: string) => string {
+  const known = new Set<string>()
+  return name => {
+    if (known.has(name)) return name
+    if (known.size >= most) return 'other'
+    known.add(name)
+    return name
+  }
+}

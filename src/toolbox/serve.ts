@@ -1,0 +1,75 @@
+/**
+ * `serve`: runs a gateway until it is told to stop, and follows its config file.
+ */
+import path from 'node:path'
+import { changesBetween } from '../config/changes.ts'
+import { loadConfig } from '../config/load.ts'
+import type { GatewayConfig } from '../contract/config.schema.ts'
+import { createGateway, type Gateway } from '../gateway.ts'
+import { createOperatorLog, type OperatorLog } from '../telemetry/operator-log.ts'
+import { watchPath } from '../watcher.ts'
+import { configFor, shownPath } from './config.ts'
+import { CommandFailure, EXIT } from './output.ts'
+
+/** @returns When the gateway has stopped. */
+export async function serve(file: string): Promise<void> {
+  const log = createOperatorLog(process.stderr)
+  const config = configFor(file, 'pretty')
+  const gateway = await started(config, log)
+  const follow = followConfig(file, config, gateway, log)
+  const watcher = watchPath(path.resolve(file), follow)
+  log.info('listening', { url: gateway.url, admin_url: gateway.adminUrl })
+  process.on('SIGHUP', () => {
+    follow()
+    void gateway.reloadPolicy()
+  })
+  await stopSignal(log)
+  await watcher.close()
+  await gateway.stop()
+  log.info('stopped')
+}
+
+async function started(config: GatewayConfig, log: OperatorLog): Promise<Gateway> {
+  try {
+    return await createGateway({ config, log, policyShownAs: shownPath(config.policy.path) })
+  } catch (error) {
+    throw new CommandFailure(EXIT.failure, `the gateway cannot start: ${(error as Error).message}`)
+  }
+}
+
+/** @returns What to call when the config file may have changed. */
+function followConfig(file: string, first: GatewayConfig, gateway: Gateway, log: OperatorLog): () => void {
+  let inForce = first
+  let refused = ''
+  return () => {
+    const { config, findings } = loadConfig(file)
+    if (!config) {
+      const told = JSON.stringify(findings)
+      if (told !== refused) log.error('config_refused', { diagnostics: findings })
+      refused = told
+      return
+    }
+    refused = ''
+    const { live, restart } = changesBetween(inForce, config)
+    if (live.length + restart.length === 0) return
+    inForce = config
+    gateway.applyConfig(config)
+    log.info('config_applied', { sections: live })
+    if (restart.length > 0) log.warn('config_needs_restart', { sections: restart })
+  }
+}
+
+/** The first signal stops in order; the second ends at once. */
+function stopSignal(log: OperatorLog): Promise<void> {
+  return new Promise(resolve => {
+    let asked = false
+    const onSignal = (signal: NodeJS.Signals): void => {
+      if (asked) process.exit(EXIT.failure)
+      asked = true
+      log.info('stopping', { signal })
+      resolve()
+    }
+    process.on('SIGTERM', onSignal)
+    process.on('SIGINT', onSignal)
+  })
+}

@@ -1,0 +1,41 @@
+/**
+ * Deadlines of all running calls, watched by one timer: no timer of its own per request or chunk.
+ */
+import type { EpochMs } from '../contract/units.ts'
+
+export interface Deadlines {
+  watch(watched: Watched): void
+  /** Does nothing for what is not watched. */
+  forget(watched: Watched): void
+}
+
+export interface Watched {
+  /** When to call; may move at any time. */
+  dueAt: EpochMs
+  onDue(now: EpochMs): void
+}
+
+/** How late a deadline may be noticed. */
+const TICK_MS = 100
+
+/** @param now - Milliseconds on any clock that does not go back; `dueAt` is on the same. */
+export function createDeadlines(now: () => number): Deadlines {
+  const watching = new Set<Watched>()
+  let timer: NodeJS.Timeout | undefined
+
+  function tick(): void {
+    const at = now()
+    for (const watched of watching) if (at >= watched.dueAt) watched.onDue(at)
+    if (watching.size > 0) return
+    clearInterval(timer)
+    timer = undefined
+  }
+
+  return {
+    watch(watched) {
+      watching.add(watched)
+      timer ??= setInterval(tick, TICK_MS).unref()
+    },
+    forget: watched => void watching.delete(watched),
+  }
+}

@@ -1,0 +1,110 @@
+/**
+ * Relay: passes an answer on as it comes, with back-pressure both ways, and holds back its last
+ * byte until the outcome is on record.
+ *
+ * Whoever ends first ends the other: a client that leaves ends the upstream call at once, and an
+ * answer that breaks off is ended in the client's own protocol, so that an SDK raises instead of
+ * taking half an answer for a whole one.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Deadlines, Watched } from './deadlines.ts'
+import type { Answered } from './forward.ts'
+import type { Timeouts } from './pools.ts'
+import { endingOf, protocolOf } from './stream-protocol.ts'
+
+export type RelayEnd = 'completed' | 'client_closed' | 'upstream_failed' | 'expired' | 'drained'
+
+export interface Relayed {
+  readonly end: RelayEnd
+  readonly bytesOut: number
+  /** Sends what was held back. */
+  finish(): void
+  /** Ends without it: the client must not take the answer for whole. */
+  cut(): void
+}
+
+export interface RelayNeeds {
+  readonly deadlines: Deadlines
+  now(): number
+  readonly timeouts: Timeouts
+  /** When the whole call must be over. */
+  readonly totalBy: number
+  /** When the right to this answer ends, and what is asked then; Infinity if never. */
+  readonly stop: StopHandle
+  /** Sees each part as it passes. */
+  onData(part: Buffer): void
+}
+
+/** Lets others end a running answer: expiry, revocation, draining. */
+export interface StopHandle {
+  stop: ((why: 'expired' | 'drained') => void) | undefined
+}
+
+/** @param response - Its head was written. @returns When the answer is over but for its last byte. */
+export function relay({ answer, abort }: Answered, response: ServerResponse, needs: RelayNeeds): Promise<Relayed> {
+  const protocol = protocolOf(answer)
+  const length = lengthOf(answer)
+  let bytesOut = 0
+  let held: Buffer | undefined
+  let atBoundary = true
+
+  return new Promise(resolve => {
+    let over = false
+    const watched: Watched = {
+      dueAt: Math.min(needs.now() + needs.timeouts.idle, needs.totalBy),
+      onDue: () => end('upstream_failed'),
+    }
+
+    function end(how: RelayEnd): void {
+      if (over) return
+      over = true
+      needs.deadlines.forget(watched)
+      needs.stop.stop = undefined
+      if (how !== 'completed') abort()
+      resolve({ end: how, bytesOut, finish: () => finish(how), cut: () => response.destroy() })
+    }
+
+    function finish(how: RelayEnd): void {
+      if (how === 'completed') response.end(held)
+      else if (how === 'client_closed') response.destroy()
+      else {
+        const ending = endingOf(protocol, how, atBoundary)
+        // Without a protocol for it, a broken connection is the only honest ending.
+        if (ending === undefined || length !== undefined) response.destroy()
+        else response.end(ending)
+      }
+    }
+
+    function pass(part: Buffer): void {
+      if (over) return
+      needs.onData(part)
+      bytesOut += part.length
+      watched.dueAt = Math.min(needs.now() + needs.timeouts.idle, needs.totalBy)
+      if (length !== undefined && bytesOut >= length) {
+        held = held ? Buffer.concat([held, part]) : part
+        return
+      }
+      if (protocol !== undefined) atBoundary = part[part.length - 1] === LINE_FEED
+      if (!response.write(part)) {
+        answer.pause()
+        response.once('drain', () => answer.resume())
+      }
+    }
+
+    needs.stop.stop = end
+    needs.deadlines.watch(watched)
+    response.once('close', () => end('client_closed'))
+    answer.on('data', pass)
+    answer.once('end', () => end(answer.complete ? 'completed' : 'upstream_failed'))
+    answer.once('error', () => end('upstream_failed'))
+    answer.once('close', () => end(answer.complete ? 'completed' : 'upstream_failed'))
+    if (response.destroyed) end('client_closed')
+  })
+}
+
+const LINE_FEED = 0x0a
+
+function lengthOf(answer: IncomingMessage): number | undefined {
+  const declared = answer.headers['content-length']
+  return declared === undefined ? undefined : Number(declared)
+}

@@ -1,0 +1,35 @@
+/**
+ * Route: which pool serves a decided request.
+ */
+import type { Decision } from '../contract/decision.schema.ts'
+import { GatewayError } from '../contract/errors.ts'
+import type { Pool, Pools } from './pools.ts'
+
+/**
+ * @param model - After the policy's rewrite; null where the request names none.
+ * @throws GatewayError `model_not_found` when no pool has the model, `policy_error` when the policy
+ *   names pools that do not exist.
+ */
+export function route(
+  decision: Decision,
+  model: string | null,
+  pools: Pick<Pools, 'named' | 'serving' | 'all' | 'standing'>,
+): Pool {
+  const names = decision.pools ?? (decision.pool === undefined ? [] : [decision.pool])
+  if (names.length > 0) return firstOf(names, pools)
+  if (model !== null) {
+    const pool = pools.serving(model)
+    if (pool) return pool
+    throw new GatewayError('model_not_found', 'no pool serves the model', { title: `The model ${JSON.stringify(model)} does not exist` })
+  }
+  const [only, ...others] = pools.all()
+  if (only && others.length === 0) return only
+  throw new GatewayError('model_not_found', 'the request names no model and the policy no pool', { title: 'The request names no model' })
+}
+
+function firstOf(names: readonly string[], pools: Pick<Pools, 'named' | 'standing'>): Pool {
+  const known = names.map(name => pools.named(name)).filter(pool => pool !== undefined)
+  const able = known.find(pool => pools.standing(pool)) ?? known[0]
+  if (able) return able
+  throw new GatewayError('policy_error', `the decision names pools that do not exist: ${names.join(', ')}`)
+}

@@ -1,0 +1,70 @@
+/**
+ * What goes upstream, and what comes back: header lists, computed here and nowhere else.
+ */
+import type { Rewrite } from '../contract/decision.schema.ts'
+import { CREDENTIAL_HEADERS, HOP_BY_HOP_HEADERS } from '../contract/request.ts'
+import type { Pool, Target } from './pools.ts'
+
+/** Besides `openai-*` and the pool's `forwardHeaders`. `content-length` is that of the bytes sent. */
+const FORWARDED: readonly string[] = ['accept', 'content-type', 'user-agent', 'traceparent', 'tracestate']
+
+export interface UpstreamHeaderFacts {
+  readonly headers: ReadonlyMap<string, string>
+  readonly requestId: string
+  /** Undefined where there is no body. */
+  readonly bodyLength: number | undefined
+  readonly rewrite: Rewrite['headers']
+}
+
+/** An allow-list of the caller's headers, the policy's changes, then the target's own. Never a credential of the caller's. */
+export function upstreamHeaders(facts: UpstreamHeaderFacts, pool: Pool, target: Target): Record<string, string> {
+  const named = connectionNamed(facts.headers)
+  const sent: Record<string, string> = {}
+  for (const [name, value] of facts.headers) {
+    const allowed = FORWARDED.includes(name) || name.startsWith('openai-') || pool.forwardHeaders.has(name)
+    if (allowed && !isForbidden(name) && !named.has(name)) sent[name] = value
+  }
+  sent['x-request-id'] = facts.requestId
+  for (const name of facts.rewrite?.remove ?? []) delete sent[name.toLowerCase()]
+  for (const [name, value] of Object.entries(facts.rewrite?.set ?? {})) {
+    if (!isForbidden(name)) sent[name] = value
+  }
+  Object.assign(sent, target.headers)
+  sent.host = target.url.host
+  if (facts.bodyLength !== undefined) sent['content-length'] = String(facts.bodyLength)
+  return sent
+}
+
+function isForbidden(name: string): boolean {
+  return CREDENTIAL_HEADERS.has(name) || HOP_BY_HOP_HEADERS.has(name) || name === 'expect' || name === 'host' || name === 'content-length'
+}
+
+/** `Connection` can name further headers that belong to this hop alone. */
+function connectionNamed(headers: ReadonlyMap<string, string>): ReadonlySet<string> {
+  const value = headers.get('connection')
+  return value === undefined ? NONE : new Set(value.split(',').map(name => name.trim().toLowerCase()))
+}
+
+const NONE: ReadonlySet<string> = new Set()
+
+/** What tells a caller about the server behind the gateway, or is for the gateway alone. */
+const HIDDEN_ANSWER_HEADERS = new Set(['server', 'x-powered-by', 'via', 'set-cookie', 'alt-svc', 'x-request-id', 'x-decision-id', 'date', 'strict-transport-security'])
+
+/** @param raw - Names and values in turn, as Node gives them. @returns The same form. */
+export function answerHeaders(raw: readonly string[]): string[] {
+  const kept: string[] = []
+  let named = NONE
+  for (let index = 0; index < raw.length; index += 2) {
+    if ((raw[index] as string).toLowerCase() === 'connection') {
+      named = new Set((raw[index + 1] as string).split(',').map(name => name.trim().toLowerCase()))
+    }
+  }
+  for (let index = 0; index < raw.length; index += 2) {
+    const name = (raw[index] as string).toLowerCase()
+    if (HOP_BY_HOP_HEADERS.has(name) || HIDDEN_ANSWER_HEADERS.has(name) || named.has(name)) continue
+    // The limits that are in force for the caller are ours.
+    if (name.startsWith('ratelimit') || name.startsWith('x-ratelimit-')) continue
+    kept.push(name, raw[index + 1] as string)
+  }
+  return kept
+}
