@@ -95,7 +95,7 @@ function offered(opa: OpaCommand): Promise<string> {
   if (known) return known
   const asked = opa
     .run(['capabilities', '--current'])
-    .then(({ stdout }) => JSON.stringify(capabilities(JSON.parse(stdout))))
+    .then(({ stdout }) => JSON.stringify(capabilities(stdout)))
   offeredBy.set(opa.path, asked)
   asked.catch(() => offeredBy.delete(opa.path))
   return asked

@@ -49,10 +49,14 @@ export function createProxy(): Proxy {
       prependPath: false,
       toProxy: true,
       selfHandleResponse: true,
-      on: {
-        proxyRes: (answer, request) => (request as unknown as Call).answered(answer),
-        error: (error, request) => (request as unknown as Call).failed(error),
-      },
+      // Its own plugins listen on the caller's sockets and answer errors themselves.
+      ejectPlugins: true,
+      plugins: [
+        server => {
+          server.on('proxyRes', (answer, request) => (request as unknown as Call).answered(answer))
+          server.on('error', (error, request) => (request as unknown as Call).failed(error))
+        },
+      ],
     }) as unknown as Middleware
     middlewares.set(origin.href, middleware)
     return middleware

@@ -1,8 +1,14 @@
 /** Registry: every builtin the host offers, by name. A name that is not here is refused when a bundle loads. */
 import type { Builtin } from './builtin.ts'
+import { collections } from './collections.ts'
+import { encoding } from './encoding.ts'
+import { hashes } from './hashes.ts'
+import { net } from './net.ts'
+import { numbers } from './numbers.ts'
+import { regex } from './regex.ts'
 import { strings } from './strings.ts'
 import { time } from './time.ts'
 
-export const BUILTINS: ReadonlyMap<string, Builtin> = new Map(
-  [strings, time].flatMap(family => Object.entries(family)),
-)
+const FAMILIES = [collections, encoding, hashes, net, numbers, regex, strings, time]
+
+export const BUILTINS: ReadonlyMap<string, Builtin> = new Map(FAMILIES.flatMap(family => Object.entries(family)))
