@@ -102,7 +102,9 @@ async function failureOf(fields: RegoObject, prefix: string): Promise<string | u
   if (wantsError && !strict) return 'error' in given ? undefined : `no error but ${given.text}`
   if ('error' in given) return given.error
   const wanted = (fields.get('want_result') ?? []) as Value[]
-  return matches(readTerm(given.text), wanted, fields) ? undefined : `wanted ${writeTerm(wanted)} got ${given.text}`
+  return matches(readTerm(given.text), wanted, fields)
+    ? undefined
+    : `wanted ${writeTerm(wanted)} got ${given.text}`
 }
 
 async function answer(fields: RegoObject, wasm: Buffer, builtinErrors: 'refuse' | 'undefined') {
@@ -125,7 +127,16 @@ async function compile(fields: RegoObject, prefix: string): Promise<Buffer | str
     return file
   })
   const output = `${prefix}.tar.gz`
-  const args = ['build', '-t', 'wasm', '--v1-compatible', '-e', entrypointOf(fields.get('query') as string), '-o', output]
+  const args = [
+    'build',
+    '-t',
+    'wasm',
+    '--v1-compatible',
+    '-e',
+    entrypointOf(fields.get('query') as string),
+    '-o',
+    output,
+  ]
   try {
     await run(opa, [...args, ...files])
   } catch (cause) {
@@ -137,7 +148,10 @@ async function compile(fields: RegoObject, prefix: string): Promise<Buffer | str
 
 /** `data.a["b"].c = x` → `a/b/c` */
 function entrypointOf(query: string): string {
-  const path = query.replace(/\s*=\s*x$/, '').replace(/\(.*\)$/, '').replace(/\["([^"]*)"\]/g, '.$1')
+  const path = query
+    .replace(/\s*=\s*x$/, '')
+    .replace(/\(.*\)$/, '')
+    .replace(/\["([^"]*)"\]/g, '.$1')
   return path.replace(/^data\./, '').replaceAll('.', '/')
 }
 
@@ -155,10 +169,15 @@ function matches(given: Value, wanted: Value[], fields: RegoObject): boolean {
   const results = (given as RegoObject[]).map(binding => binding.get('result') as Value)
   const bindings = wanted.map(binding => (binding as RegoObject).get('x') ?? true)
   const bag = fields.get('sort_bindings') === true
-  return results.length === bindings.length && results.every((result, i) => {
-    const want = bindings[i] as Value
-    return equal(result, want) || (bag && equal(asBag(result), asBag(want))) || equal(asBag(result), asBag(want))
-  })
+  return (
+    results.length === bindings.length &&
+    results.every((result, i) => {
+      const want = bindings[i] as Value
+      return (
+        equal(result, want) || (bag && equal(asBag(result), asBag(want))) || equal(asBag(result), asBag(want))
+      )
+    })
+  )
 }
 
 function asBag(value: Value): Value {
@@ -182,6 +201,8 @@ function report(outcomes: readonly Outcome[]): boolean {
   for (const { id, failure } of failures) console.log(`\nfailed ${id}\n  ${failure}`)
   const passed = outcomes.length - failures.length
   const share = passed / outcomes.length
-  console.log(`\n${passed} of ${outcomes.length} passed (${(share * 100).toFixed(1)} %), ${skew.size} left out as skew`)
+  console.log(
+    `\n${passed} of ${outcomes.length} passed (${(share * 100).toFixed(1)} %), ${skew.size} left out as skew`,
+  )
   return share >= THRESHOLD
 }

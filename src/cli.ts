@@ -23,17 +23,20 @@ function command(parent: Command, usage: string, description: string): Command {
     .option('--config <file>', 'the config file', 'gateway.config.json')
 }
 
-const formatOption = (): Option => new Option('--format <form>', 'how findings are printed').choices(['pretty', 'json']).default('pretty')
+const formatOption = (): Option =>
+  new Option('--format <form>', 'how findings are printed').choices(['pretty', 'json']).default('pretty')
 
 interface Common {
   readonly config: string
   readonly format: Format
 }
 
-command(program, 'init [dir]', 'write a working config, policies with tests, and a CI workflow').action(async (dir: string | undefined) => {
-  const { init } = await import('./toolbox/init.ts')
-  init(dir ?? '.')
-})
+command(program, 'init [dir]', 'write a working config, policies with tests, and a CI workflow').action(
+  async (dir: string | undefined) => {
+    const { init } = await import('./toolbox/init.ts')
+    init(dir ?? '.')
+  },
+)
 
 command(program, 'serve', 'run the gateway').action(async ({ config }: Common) => {
   const { serve } = await import('./toolbox/serve.ts')
@@ -104,20 +107,29 @@ command(keys, 'revoke <id>', 'end a key at once')
 
 const audit = program.command('audit').description('the audit log')
 
-command(audit, 'verify [file...]', 'check that the log is what was written; without files, the configured one')
+command(
+  audit,
+  'verify [file...]',
+  'check that the log is what was written; without files, the configured one',
+)
   .addOption(formatOption())
   .action(async (files: string[], flags: Common) => {
     const { auditVerify } = await import('./toolbox/audit.ts')
-    const configured = (): string[] => configFor(flags.config, flags.format).audit.sinks.map(sink => sink.path)
+    const configured = (): string[] =>
+      configFor(flags.config, flags.format).audit.sinks.map(sink => sink.path)
     await auditVerify(files.length > 0 ? files : configured(), flags.format)
   })
 
 function list(text: string): string[] {
-  return text.split(',').map(item => item.trim()).filter(item => item !== '')
+  return text
+    .split(',')
+    .map(item => item.trim())
+    .filter(item => item !== '')
 }
 
 function duration(text: string): string {
-  if (!new RegExp(DURATION_PATTERN).test(text)) throw new InvalidArgumentError('expected a duration such as 30d or 12h')
+  if (!new RegExp(DURATION_PATTERN).test(text))
+    throw new InvalidArgumentError('expected a duration such as 30d or 12h')
   return text
 }
 
@@ -130,7 +142,10 @@ function percent(text: string): number {
 function exitStatusOf(error: unknown): number {
   if (error instanceof CommandExit) return error.status
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.good : EXIT.usage
-  const failure = error instanceof CommandFailure ? error : new CommandFailure(EXIT.failure, String((error as Error)?.message ?? error))
+  const failure =
+    error instanceof CommandFailure
+      ? error
+      : new CommandFailure(EXIT.failure, String((error as Error)?.message ?? error))
   process.stderr.write(`sallyport: ${failure.message}\n`)
   return failure.status
 }

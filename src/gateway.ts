@@ -70,22 +70,50 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
 
   const audit = await openAudit(config, log, metrics, now)
   const labels = { app: 'sallyport', version: VERSION }
-  const record = (event: string, facts?: object): void => void audit.write(eventRecord(event, now(), facts)).catch(() => {})
+  const record = (event: string, facts?: object): void =>
+    void audit.write(eventRecord(event, now(), facts)).catch(() => {})
 
   const policy = openPolicy(options, pools, metrics, record, now)
   const ledger = createLedger()
   const proxy = createProxy()
   const deadlines = createDeadlines(steady)
-  const recorder = createRecorder({ audit, metrics, now, labels, entrypoint: config.policy.entrypoint, defaultContent: () => config.audit.content })
-  const passage = createPassage({ proxy, pools, deadlines, expiries: createDeadlines(now), recorder, metrics, now: steady, defaultContent: () => config.audit.content })
-  const pipeline = createPipeline({ now, policy, ledger, pools, passage, recorder, metrics, log, settings: settings.current })
+  const recorder = createRecorder({
+    audit,
+    metrics,
+    now,
+    labels,
+    entrypoint: config.policy.entrypoint,
+    defaultContent: () => config.audit.content,
+  })
+  const passage = createPassage({
+    proxy,
+    pools,
+    deadlines,
+    expiries: createDeadlines(now),
+    recorder,
+    metrics,
+    now: steady,
+    defaultContent: () => config.audit.content,
+  })
+  const pipeline = createPipeline({
+    now,
+    policy,
+    ledger,
+    pools,
+    passage,
+    recorder,
+    metrics,
+    log,
+    settings: settings.current,
+  })
 
   const { connections, connectionsPerAddress, headers } = config.limits
   const publicListener = createPublicListener({
     maxHeaderBytes: parseSize(headers),
     connections: { total: connections, perAddress: connectionsPerAddress },
     handle: pipeline.handle,
-    onMalformed: (address, status, code) => recordMalformed(audit, config, labels, { address, status, code, at: now() }),
+    onMalformed: (address, status, code) =>
+      recordMalformed(audit, config, labels, { address, status, code, at: now() }),
   })
   let stopping = false
   const adminListener = createAdminListener({
@@ -146,24 +174,46 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   }
 }
 
-async function openAudit(config: GatewayConfig, log: OperatorLog, metrics: Metrics, now: () => number): Promise<AuditLog> {
+async function openAudit(
+  config: GatewayConfig,
+  log: OperatorLog,
+  metrics: Metrics,
+  now: () => number,
+): Promise<AuditLog> {
   const { path, sync } = config.audit.sinks[0] as FileSinkConfig
   const recovery = await recover(path)
   const audit = createAuditLog({
-    sink: createFileSink({ path, sync, onHeadFailure: error => log.warn('audit_head_failed', { message: String(error) }) }),
+    sink: createFileSink({
+      path,
+      sync,
+      onHeadFailure: error => log.warn('audit_head_failed', { message: String(error) }),
+    }),
     from: recovery.from,
     onFailure: config.audit.onFailure,
     onRecords: metrics.auditRecords,
-    onStateChange: (ok, cause) => (ok ? log.info('audit_recovered') : log.error('audit_failed', { message: String(cause) })),
+    onStateChange: (ok, cause) =>
+      ok ? log.info('audit_recovered') : log.error('audit_failed', { message: String(cause) }),
   })
   if (!recovery.clean) await recordRecovery(audit, recovery, log, now())
   return audit
 }
 
 /** Says what the last run left behind, and closes what it had open. */
-async function recordRecovery(audit: AuditLog, recovery: Recovery, log: OperatorLog, at: number): Promise<void> {
-  const facts = { torn_bytes: recovery.tornBytes, interrupted: recovery.open.length, missing_records: recovery.missing }
-  const lines = [eventRecord('gateway.recovered', at, facts), ...recovery.open.map(id => outcomeRecord({ id, at, outcome: 'interrupted' }))]
+async function recordRecovery(
+  audit: AuditLog,
+  recovery: Recovery,
+  log: OperatorLog,
+  at: number,
+): Promise<void> {
+  const facts = {
+    torn_bytes: recovery.tornBytes,
+    interrupted: recovery.open.length,
+    missing_records: recovery.missing,
+  }
+  const lines = [
+    eventRecord('gateway.recovered', at, facts),
+    ...recovery.open.map(id => outcomeRecord({ id, at, outcome: 'interrupted' })),
+  ]
   await Promise.all(lines.map(line => audit.write(line)))
   log.warn('recovered', facts)
 }
@@ -191,7 +241,14 @@ function openPolicy(
         models: pools.models,
         pools: pools.facts,
       }),
-    unreadable: cause => ({ severity: 'error', code: codeOf(cause), message: (cause as Error).message, file: shown, line: 0, column: 0 }),
+    unreadable: cause => ({
+      severity: 'error',
+      code: codeOf(cause),
+      message: (cause as Error).message,
+      file: shown,
+      line: 0,
+      column: 0,
+    }),
     onAttempt(attempt: Attempt) {
       const { outcome, revision, diagnostics, steps } = attempt
       metrics.reload(outcome)
@@ -265,7 +322,11 @@ function poolStatus(pools: Pools, at: number): object {
 }
 
 function inFlightOf(pools: Pools): { pool: string; target: string; count: number }[] {
-  return pools.all().flatMap(pool => pool.targets.map(({ state }) => ({ pool: pool.name, target: state.url, count: state.inFlight })))
+  return pools
+    .all()
+    .flatMap(pool =>
+      pool.targets.map(({ state }) => ({ pool: pool.name, target: state.url, count: state.inFlight })),
+    )
 }
 
 /** How long an answer that was ended in its protocol may take to reach its client. */

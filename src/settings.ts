@@ -75,11 +75,23 @@ export function createSettings(needs: LiveSettingsNeeds): LiveSettings {
 
 function attemptsOf({ limits }: GatewayConfig): FailedAttempts | undefined {
   const { unauthenticated } = limits
-  return unauthenticated ? createFailedAttempts(unauthenticated.limit, parseDuration(unauthenticated.window)) : undefined
+  return unauthenticated
+    ? createFailedAttempts(unauthenticated.limit, parseDuration(unauthenticated.window))
+    : undefined
 }
 
 function anonymousOf({ identity: { anonymous } }: GatewayConfig): Principal | undefined {
   if (!anonymous) return undefined
   const { id, kind, roles, team } = anonymous
-  return { id, kind, roles, team: team ?? null, authenticated: false, method: 'anonymous', key_id: null, claims: {}, expires_at: null }
+  return {
+    id,
+    kind,
+    roles,
+    team: team ?? null,
+    authenticated: false,
+    method: 'anonymous',
+    key_id: null,
+    claims: {},
+    expires_at: null,
+  }
 }

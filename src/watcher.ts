@@ -24,9 +24,11 @@ const LOOK_ANYWAY_MS = 5000
  */
 export function watchPath(target: string, notice: () => void): Watcher {
   const parent = path.dirname(target)
-  const inside = (file: string): boolean => file === parent || file === target || file.startsWith(target + path.sep)
+  const inside = (file: string): boolean =>
+    file === parent || file === target || file.startsWith(target + path.sep)
   // Beside the target only its own name counts, and hidden names: `..data` is what Kubernetes switches.
-  const beside = (file: string): boolean => path.dirname(file) === parent && path.basename(file).startsWith('..')
+  const beside = (file: string): boolean =>
+    path.dirname(file) === parent && path.basename(file).startsWith('..')
   let quiet: NodeJS.Timeout | undefined
 
   const restart = (): void => {

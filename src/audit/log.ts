@@ -81,7 +81,13 @@ export function createAuditLog({ sink, from, onFailure, onRecords, onStateChange
     if (onFailure === 'allow') lost += batch.length
     for (const { resolve, reject } of batch) {
       if (onFailure === 'allow') resolve()
-      else reject(new GatewayError('audit_unavailable', 'the audit record was not written', { cause, retryAfterSeconds: 5 }))
+      else
+        reject(
+          new GatewayError('audit_unavailable', 'the audit record was not written', {
+            cause,
+            retryAfterSeconds: 5,
+          }),
+        )
     }
   }
 

@@ -41,14 +41,23 @@ export function decisionRecord(facts: DecisionRecord): string {
   const refused = facts.code === undefined ? '' : ',"outcome":"refused"'
   const code = facts.code === undefined ? '' : `,"code":${JSON.stringify(facts.code)}`
   const error = facts.error === undefined ? '' : `,"error":${JSON.stringify(facts.error)}`
-  const bundles = facts.revision === null ? '{}' : `{"gateway":{"revision":${JSON.stringify(facts.revision)}}}`
+  const bundles =
+    facts.revision === null ? '{}' : `{"gateway":{"revision":${JSON.stringify(facts.revision)}}}`
   const principal = facts.principal === undefined ? '' : `,"principal":${facts.principal}`
   const input = facts.input === undefined ? '' : `,"input":${facts.input}`
   const result = facts.result === undefined ? '' : `,"result":${facts.result}`
   return `{"event":"decision","decision_id":"${facts.id}"${refused}${code}${error},"timestamp":"${iso(facts.at)}","request_id":${JSON.stringify(facts.requestId)},"path":"${facts.path}","requested_by":${JSON.stringify(facts.requestedBy)},"http":${JSON.stringify(facts.http)}${principal}${input}${result},"limits":${JSON.stringify(facts.limits)},"labels":${JSON.stringify(facts.labels)},"bundles":${bundles},"metrics":{"timer_policy_eval_ns":${facts.evalNs}},"erased":${JSON.stringify(facts.erased)}}`
 }
 
-export type Outcome = 'completed' | 'refused' | 'client_closed' | 'expired' | 'revoked' | 'upstream_failed' | 'drained' | 'interrupted'
+export type Outcome =
+  | 'completed'
+  | 'refused'
+  | 'client_closed'
+  | 'expired'
+  | 'revoked'
+  | 'upstream_failed'
+  | 'drained'
+  | 'interrupted'
 
 export interface OutcomeRecord {
   readonly id: string

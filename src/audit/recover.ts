@@ -54,5 +54,11 @@ export async function recover(file: string): Promise<Recovery> {
   const head = readHead(file)
   const missing = head ? Math.max(0, head.seq - from.seq) : 0
   // Going on from the head keeps what is missing visible: otherwise a restart would hide it.
-  return { from: head && missing > 0 ? head : from, tornBytes, open: [...open], missing, clean: clean && missing === 0 }
+  return {
+    from: head && missing > 0 ? head : from,
+    tornBytes,
+    open: [...open],
+    missing,
+    clean: clean && missing === 0,
+  }
 }

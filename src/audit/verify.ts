@@ -71,7 +71,8 @@ export async function verify(files: readonly string[]): Promise<Verification> {
     }
   }
   if (head && before.seq < head.seq) problems.push({ ...place, seq: head.seq, kind: 'truncated' })
-  else if (head && atHead && atHead.hash !== head.hash) problems.push({ ...place, seq: head.seq, kind: 'replaced' })
+  else if (head && atHead && atHead.hash !== head.hash)
+    problems.push({ ...place, seq: head.seq, kind: 'replaced' })
   return { ok: problems.length === 0, records, problems, anchored: head !== undefined }
 }
 
@@ -89,7 +90,8 @@ export function readHead(file: string | undefined): Link | undefined {
   if (file === undefined || !existsSync(`${file}.head`)) return undefined
   try {
     const head = JSON.parse(readFileSync(`${file}.head`, 'utf8')) as Partial<Link>
-    if (typeof head.seq === 'number' && typeof head.hash === 'string') return { seq: head.seq, hash: head.hash }
+    if (typeof head.seq === 'number' && typeof head.hash === 'string')
+      return { seq: head.seq, hash: head.hash }
   } catch {
     // Half a head vouches for nothing.
   }

@@ -17,7 +17,9 @@ const FIXED_PATHS = [['limits', 'headers']] as const
 export function changesBetween(before: GatewayConfig, after: GatewayConfig): ConfigChanges {
   const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])].filter(key => key !== '$schema')
   const changed = keys.filter(key => differ(section(before, key), section(after, key)))
-  const fixed = FIXED_PATHS.filter(([top, key]) => differ(section(section(before, top), key), section(section(after, top), key)))
+  const fixed = FIXED_PATHS.filter(([top, key]) =>
+    differ(section(section(before, top), key), section(section(after, top), key)),
+  )
   return {
     live: changed.filter(key => LIVE_SECTIONS.has(key)),
     restart: [...changed.filter(key => !LIVE_SECTIONS.has(key)), ...fixed.map(path => path.join('.'))],

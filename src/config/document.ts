@@ -3,7 +3,14 @@
  *
  * The one door of `jsonc-parser`: JSON with comments and trailing commas.
  */
-import { findNodeAtLocation, getNodeValue, type Node, type ParseError, parseTree, printParseErrorCode } from 'jsonc-parser'
+import {
+  findNodeAtLocation,
+  getNodeValue,
+  type Node,
+  type ParseError,
+  parseTree,
+  printParseErrorCode,
+} from 'jsonc-parser'
 import type { Finding } from '../contract/findings.ts'
 
 export type JsonPath = readonly (string | number)[]
@@ -32,7 +39,14 @@ export function parseDocument(text: string, file: string): ConfigDocument {
   }))
   if (root) collectDuplicates(root, text, file, findings)
   else if (findings.length === 0) {
-    findings.push({ severity: 'error', code: 'config_syntax', message: 'the file is empty', file, line: 1, column: 1 })
+    findings.push({
+      severity: 'error',
+      code: 'config_syntax',
+      message: 'the file is empty',
+      file,
+      line: 1,
+      column: 1,
+    })
   }
   return {
     value: root && errors.length === 0 ? getNodeValue(root) : undefined,
@@ -56,7 +70,13 @@ function collectDuplicates(node: Node, text: string, file: string, findings: Fin
     if (key) {
       if (seen.has(key.value)) {
         const message = `${JSON.stringify(key.value)} is given twice`
-        findings.push({ severity: 'error', code: 'config_duplicate', message, file, ...positionOf(text, key.offset) })
+        findings.push({
+          severity: 'error',
+          code: 'config_duplicate',
+          message,
+          file,
+          ...positionOf(text, key.offset),
+        })
       }
       seen.add(key.value)
     }
@@ -72,5 +92,7 @@ function positionOf(text: string, offset: number): Position {
 /** A path as people write it: `pools.chat.targets[0].url`. */
 export function showPath(path: JsonPath): string {
   if (path.length === 0) return 'the config'
-  return path.map((part, index) => (typeof part === 'number' ? `[${part}]` : index ? `.${part}` : part)).join('')
+  return path
+    .map((part, index) => (typeof part === 'number' ? `[${part}]` : index ? `.${part}` : part))
+    .join('')
 }

@@ -36,7 +36,10 @@ export function interpolate(value: unknown, sources: Sources): Interpolated {
     return text.replace(VARIABLE, (whole, file?: string, name?: string, fallback?: string) => {
       if (file !== undefined) return readVariableFile(file, path)
       if (name === undefined) {
-        problems.push({ path, message: `${whole} is no variable: expected \${NAME}, \${NAME:-default} or \${file:PATH}` })
+        problems.push({
+          path,
+          message: `${whole} is no variable: expected \${NAME}, \${NAME:-default} or \${file:PATH}`,
+        })
         return ''
       }
       const found = sources.env[name]
@@ -52,7 +55,10 @@ export function interpolate(value: unknown, sources: Sources): Interpolated {
     try {
       return sources.readFile(file).replace(/\r?\n$/, '')
     } catch (cause) {
-      problems.push({ path, message: `cannot read ${file}: ${(cause as NodeJS.ErrnoException).code ?? 'failed'}` })
+      problems.push({
+        path,
+        message: `cannot read ${file}: ${(cause as NodeJS.ErrnoException).code ?? 'failed'}`,
+      })
       return ''
     }
   }

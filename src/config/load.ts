@@ -37,8 +37,11 @@ export function loadConfig(file: string, env: Sources['env'] = process.env): Loa
   try {
     text = readFileSync(file, 'utf8')
   } catch (cause) {
-    const reason = (cause as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no such file' : String(cause)
-    return refuse([{ severity: 'error', code: 'config_unreadable', message: reason, file, line: 0, column: 0 }])
+    const reason =
+      (cause as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no such file' : String(cause)
+    return refuse([
+      { severity: 'error', code: 'config_unreadable', message: reason, file, line: 0, column: 0 },
+    ])
   }
   const readFile = (name: string): string => readFileSync(path.resolve(folder, name), 'utf8')
   return readConfig(text, file, folder, { env, readFile })
@@ -51,7 +54,9 @@ export function readConfig(text: string, file: string, folder: string, sources: 
 
   const { value, variables, problems } = interpolate(document.value, sources)
   if (problems.length > 0) {
-    return refuse(problems.map(({ path, message }) => finding(document, file, 'config_variable', path, message)))
+    return refuse(
+      problems.map(({ path, message }) => finding(document, file, 'config_variable', path, message)),
+    )
   }
 
   const misfits = validateWithVariables(value, variables)
@@ -66,7 +71,13 @@ function refuse(findings: readonly Finding[]): LoadedConfig {
   return { config: undefined, findings }
 }
 
-function finding(document: ConfigDocument, file: string, code: string, at: JsonPath, message: string): Finding {
+function finding(
+  document: ConfigDocument,
+  file: string,
+  code: string,
+  at: JsonPath,
+  message: string,
+): Finding {
   return { severity: 'error', code, message: `${showPath(at)}: ${message}`, file, ...document.position(at) }
 }
 
@@ -88,14 +99,20 @@ function convert(root: unknown, problem: SchemaProblem): boolean {
   const text = parent[last]
   if (typeof text !== 'string') return false
   const wanted = problem.params.type
-  if ((wanted === 'integer' || wanted === 'number') && /^-?\d+(\.\d+)?$/.test(text)) parent[last] = Number(text)
+  if ((wanted === 'integer' || wanted === 'number') && /^-?\d+(\.\d+)?$/.test(text))
+    parent[last] = Number(text)
   else if (wanted === 'boolean' && /^(true|false)$/.test(text)) parent[last] = text === 'true'
   else return false
   return true
 }
 
 /** One finding a misfit; the branches of an `anyOf` are told as one. */
-function explain(problems: readonly SchemaProblem[], value: unknown, document: ConfigDocument, file: string): Finding[] {
+function explain(
+  problems: readonly SchemaProblem[],
+  value: unknown,
+  document: ConfigDocument,
+  file: string,
+): Finding[] {
   const composed = problems.filter(problem => problem.keyword === 'anyOf' || problem.keyword === 'if')
   const inside = (problem: SchemaProblem): boolean =>
     composed.some(other => other !== problem && problem.pointer.startsWith(other.pointer))
@@ -116,7 +133,13 @@ function explain(problems: readonly SchemaProblem[], value: unknown, document: C
           ...document.position([...at, key], 'key'),
         }
       }
-      return finding(document, file, 'config_invalid', at, `expected ${expectation(problem)}${got(valueAt(value, at), problem)}`)
+      return finding(
+        document,
+        file,
+        'config_invalid',
+        at,
+        `expected ${expectation(problem)}${got(valueAt(value, at), problem)}`,
+      )
     })
 }
 
@@ -141,7 +164,8 @@ function expectation({ keyword, params, schema, message }: SchemaProblem): strin
 function got(value: unknown, { keyword }: SchemaProblem): string {
   if (keyword === 'required' || value === undefined) return ''
   if (typeof value === 'string') return keyword === 'type' ? ', got a string' : ''
-  if (typeof value === 'object') return value === null ? ', got null' : Array.isArray(value) ? ', got a list' : ', got an object'
+  if (typeof value === 'object')
+    return value === null ? ', got null' : Array.isArray(value) ? ', got a list' : ', got an object'
   return `, got ${value}`
 }
 
@@ -154,7 +178,10 @@ function parsePointer(text: string): (string | number)[] {
 }
 
 function valueAt(root: unknown, at: JsonPath): unknown {
-  return at.reduce<unknown>((node, key) => (node as Record<string | number, unknown> | undefined)?.[key], root)
+  return at.reduce<unknown>(
+    (node, key) => (node as Record<string | number, unknown> | undefined)?.[key],
+    root,
+  )
 }
 
 function resolvePaths(config: GatewayConfig, folder: string): GatewayConfig {
@@ -162,7 +189,13 @@ function resolvePaths(config: GatewayConfig, folder: string): GatewayConfig {
   return {
     ...config,
     policy: { ...config.policy, path: absolute(config.policy.path) },
-    identity: { ...config.identity, apiKeys: { ...config.identity.apiKeys, file: absolute(config.identity.apiKeys.file) } },
-    audit: { ...config.audit, sinks: config.audit.sinks.map(sink => ({ ...sink, path: absolute(sink.path) })) },
+    identity: {
+      ...config.identity,
+      apiKeys: { ...config.identity.apiKeys, file: absolute(config.identity.apiKeys.file) },
+    },
+    audit: {
+      ...config.audit,
+      sinks: config.audit.sinks.map(sink => ({ ...sink, path: absolute(sink.path) })),
+    },
   }
 }

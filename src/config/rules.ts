@@ -27,7 +27,13 @@ function adminNeedsToken({ admin }: GatewayConfig): Objection[] {
 
 function windowsThatHold({ limits }: GatewayConfig): Objection[] {
   if (!limits.unauthenticated || parseDuration(limits.unauthenticated.window) <= LONGEST_MS) return []
-  return [{ code: 'window_too_long', path: ['limits', 'unauthenticated', 'window'], message: 'expected at most 24 days' }]
+  return [
+    {
+      code: 'window_too_long',
+      path: ['limits', 'unauthenticated', 'window'],
+      message: 'expected at most 24 days',
+    },
+  ]
 }
 
 /** A target is known by its URL: twice in one pool would count everything twice. */
@@ -37,7 +43,13 @@ function poolsThatCanBeTold({ pools }: GatewayConfig): Objection[] {
     return urls.flatMap((url, index) =>
       urls.indexOf(url) === index
         ? []
-        : [{ code: 'duplicate_target', path: ['pools', name, 'targets', index, 'url'], message: 'this target is named twice' }],
+        : [
+            {
+              code: 'duplicate_target',
+              path: ['pools', name, 'targets', index, 'url'],
+              message: 'this target is named twice',
+            },
+          ],
     )
   })
 }

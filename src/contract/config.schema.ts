@@ -42,7 +42,11 @@ function section<P extends Record<string, object>>(
 const target = section(
   'One upstream server',
   {
-    url: { type: 'string', pattern: '^https?://[^\\s?#]+$', description: "The server's root; the request's path is appended" },
+    url: {
+      type: 'string',
+      pattern: '^https?://[^\\s?#]+$',
+      description: "The server's root; the request's path is appended",
+    },
     kind: { enum: ['openai'], default: 'openai' },
     weight: { type: 'number', exclusiveMinimum: 0, default: 1 },
     apiKey: { ...string, description: "The target's own credential, sent as Authorization: Bearer" },
@@ -57,7 +61,11 @@ const pool = section(
     models: { ...strings, minItems: 1, uniqueItems: true },
     targets: { type: 'array', items: target, minItems: 1 },
     balance: { enum: ['least_in_flight'], default: 'least_in_flight' },
-    forwardHeaders: { ...strings, description: 'Request headers that go upstream besides the usual ones', default: [] },
+    forwardHeaders: {
+      ...strings,
+      description: 'Request headers that go upstream besides the usual ones',
+      default: [],
+    },
     upstreamErrors: {
       enum: ['replace', 'pass'],
       description: "Whether a target's 5xx answer reaches the client as it is",
@@ -107,7 +115,11 @@ export const configSchema = {
     }),
     policy: section('Where the policy comes from and how it is put in force', {
       path: { ...string, description: 'A folder of Rego sources, or a bundle file', default: 'policies' },
-      entrypoint: { type: 'string', pattern: '^[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)+$', default: 'gateway/decision' },
+      entrypoint: {
+        type: 'string',
+        pattern: '^[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)+$',
+        default: 'gateway/decision',
+      },
       watch: { type: 'boolean', default: true },
       builtinErrors: { enum: ['refuse', 'undefined'], default: 'refuse' },
       maxMemory: size('64MiB'),

@@ -8,7 +8,7 @@ import { DURATION_PATTERN } from './units.ts'
 const duration = { type: 'string', pattern: DURATION_PATTERN } as const
 const strings = { type: 'array', items: { type: 'string' } } as const
 /** An HTTP field name, in lower case. */
-const headerName = '^[a-z0-9!#$%&\'*+.^_`|~-]+$'
+const headerName = "^[a-z0-9!#$%&'*+.^_`|~-]+$"
 /** No control characters: a policy must not be able to split a header. */
 const headerValue = { type: 'string', pattern: '^[\\t\\x20-\\x7e\\x80-\\xff]*$' } as const
 
@@ -18,8 +18,17 @@ const limit = {
   required: ['name', 'key', 'unit', 'limit'],
   additionalProperties: false,
   properties: {
-    name: { type: 'string', pattern: '^[A-Za-z0-9_.:-]{1,64}$', description: 'Shown to the caller in RateLimit headers' },
-    key: { type: 'string', minLength: 1, maxLength: 512, description: 'Whose counter: a principal, a team, an address' },
+    name: {
+      type: 'string',
+      pattern: '^[A-Za-z0-9_.:-]{1,64}$',
+      description: 'Shown to the caller in RateLimit headers',
+    },
+    key: {
+      type: 'string',
+      minLength: 1,
+      maxLength: 512,
+      description: 'Whose counter: a principal, a team, an address',
+    },
     unit: { enum: ['requests', 'concurrency'] },
     limit: { type: 'number', minimum: 0 },
     window: { ...duration, description: 'Required but for concurrency, which has none' },
@@ -59,7 +68,11 @@ export const decisionSchema = {
           type: 'object',
           additionalProperties: false,
           properties: {
-            set: { type: 'object', propertyNames: { pattern: headerName }, additionalProperties: headerValue },
+            set: {
+              type: 'object',
+              propertyNames: { pattern: headerName },
+              additionalProperties: headerValue,
+            },
             remove: strings,
           },
         },
@@ -74,7 +87,11 @@ export const decisionSchema = {
       },
     },
     priority: { type: 'integer' },
-    expires_at: { type: 'string', format: 'date-time', description: 'A response still streaming then is ended' },
+    expires_at: {
+      type: 'string',
+      format: 'date-time',
+      description: 'A response still streaming then is ended',
+    },
     status: { anyOf: [{ type: 'integer', minimum: 400, maximum: 499 }, { const: 503 }] },
     code: { type: 'string', pattern: '^[a-z][a-z0-9_]{0,63}$' },
     message: { type: 'string', description: 'Reaches the caller as it is' },

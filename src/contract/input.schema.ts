@@ -12,7 +12,12 @@ const nullable = (type: 'string' | 'integer') => ({ anyOf: [{ type }, { type: 'n
 const open = { type: 'object', additionalProperties: true } as const
 
 function closed<P extends Record<string, object>>(properties: P) {
-  return { type: 'object' as const, additionalProperties: false as const, required: Object.keys(properties), properties }
+  return {
+    type: 'object' as const,
+    additionalProperties: false as const,
+    required: Object.keys(properties),
+    properties,
+  }
 }
 
 export const OPERATIONS = ['chat', 'completion', 'embedding', 'models', 'other'] as const

@@ -102,7 +102,11 @@ export function createPassage(needs: PassageNeeds): Passage {
     })
   }
 
-  async function close(visit: Visit, relayed: Relayed, ending: Parameters<Recorder['outcome']>[1]): Promise<void> {
+  async function close(
+    visit: Visit,
+    relayed: Relayed,
+    ending: Parameters<Recorder['outcome']>[1],
+  ): Promise<void> {
     try {
       await recorder.outcome(visit, ending)
       relayed.finish()
@@ -116,7 +120,10 @@ export function createPassage(needs: PassageNeeds): Passage {
   function writeHead(visit: Visit, { answer }: Answered, streamed: boolean): void {
     const { response } = visit
     const own = { ...visit.names, ...rateHeaders(visit.standings, visit.now) }
-    response.writeHead(answer.statusCode ?? 502, [...answerHeaders(answer.rawHeaders), ...Object.entries(own).flat()])
+    response.writeHead(answer.statusCode ?? 502, [
+      ...answerHeaders(answer.rawHeaders),
+      ...Object.entries(own).flat(),
+    ])
     if (streamed) response.flushHeaders()
   }
 

@@ -94,17 +94,20 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
   }
 
   async function pass(visit: Visit, settings: Settings): Promise<void> {
-    const facts = (visit.facts = intake(visit.request))
-    const revision = visit.revision
+    const { revision } = visit
+    const facts = intake(visit.request)
+    visit.facts = facts
     if (!revision) throw noPolicy()
-    const principal = (visit.principal = await identified(facts, visit, settings))
+    const principal = await identified(facts, visit, settings)
+    visit.principal = principal
     const bytes = await readBody(visit.request, visit.response, settings.maxBodyBytes)
     visit.body = bytes.length > 0 ? parseBody(bytes) : undefined
     const decision = decide(visit, facts, principal, revision)
     if (!decision.allow) throw new PolicyRefusal(decision)
     visit.reservation = admit(claimsOf(decision.limits ?? []), visit.now, ledger)
     visit.standings = visit.reservation.standings
-    if (facts.operation === 'models' && facts.method === 'GET') return answerModels(visit, facts, principal, revision)
+    if (facts.operation === 'models' && facts.method === 'GET')
+      return answerModels(visit, facts, principal, revision)
     visit.model = decision.rewrite?.model ?? visit.model
     visit.pool = route(decision, visit.model, pools)
     await recorder.decision(visit)
@@ -131,7 +134,12 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
   }
 
   function decide(visit: Visit, facts: RequestFacts, principal: Principal, revision: Revision): Decision {
-    const described = (visit.described = describe({ ...circumstances(visit, principal, revision), request: facts, body: visit.body }))
+    const described = describe({
+      ...circumstances(visit, principal, revision),
+      request: facts,
+      body: visit.body,
+    })
+    visit.described = described
     visit.model = described.model
     const began = performance.now()
     try {
@@ -158,7 +166,12 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
   }
 
   /** For each model of the pools the policy is asked about a chat with it, spending nothing. */
-  async function answerModels(visit: Visit, facts: RequestFacts, principal: Principal, revision: Revision): Promise<void> {
+  async function answerModels(
+    visit: Visit,
+    facts: RequestFacts,
+    principal: Principal,
+    revision: Revision,
+  ): Promise<void> {
     const around = circumstances(visit, principal, revision)
     const text = listModels(facts, pools.models(), question => {
       const { input } = describe({ ...around, ...question })
@@ -181,16 +194,22 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
     // What was refused costs nothing; what was sent to a target does, even if the client left or it failed.
     if (!visit.recorded) visit.reservation?.giveBack()
     let refusal = refusalOf(error)
-    const outcome = error instanceof ClientLeft ? 'client_closed' : visit.recorded ? 'upstream_failed' : 'refused'
+    const outcome =
+      error instanceof ClientLeft ? 'client_closed' : visit.recorded ? 'upstream_failed' : 'refused'
     try {
-      if (visit.recorded) await recorder.outcome(visit, { outcome, status: refusal.told.status, bytesOut: 0, refusal })
+      if (visit.recorded)
+        await recorder.outcome(visit, { outcome, status: refusal.told.status, bytesOut: 0, refusal })
       else await recorder.decision(visit, refusal)
     } catch (unrecorded) {
       refusal = refusalOf(unrecorded)
     }
     recorder.count(visit, outcome, refusal.told.code)
     if (visit.response.headersSent) visit.response.destroy()
-    else respondRefusal(visit.request, visit.response, { ...refusal.told, headers: { ...headersOf(visit), ...refusal.told.headers } })
+    else
+      respondRefusal(visit.request, visit.response, {
+        ...refusal.told,
+        headers: { ...headersOf(visit), ...refusal.told.headers },
+      })
   }
 
   return {

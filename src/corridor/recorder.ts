@@ -39,7 +39,14 @@ export interface RecorderNeeds {
   defaultContent(): AuditContent
 }
 
-export function createRecorder({ audit, metrics, entrypoint, labels, now, defaultContent }: RecorderNeeds): Recorder {
+export function createRecorder({
+  audit,
+  metrics,
+  entrypoint,
+  labels,
+  now,
+  defaultContent,
+}: RecorderNeeds): Recorder {
   async function decision(visit: Visit, refusal?: Refusal): Promise<void> {
     const { facts, described, decided, request } = visit
     const status = refusal?.told.status
@@ -82,14 +89,24 @@ export function createRecorder({ audit, metrics, entrypoint, labels, now, defaul
         http: { status: ending.status, bytes_in: visit.body?.bytes.length ?? 0, bytes_out: ending.bytesOut },
         pool: visit.pool?.name,
         target: visit.target?.state.url,
-        usage: usage && { input_tokens: usage.inputTokens, output_tokens: usage.outputTokens, estimated: false },
-        timings: { decide: rounded(visit.evalNs / 1e6), queue: 0, first_byte: visit.firstByteMs === null ? null : rounded(visit.firstByteMs), total: rounded(total) },
+        usage: usage && {
+          input_tokens: usage.inputTokens,
+          output_tokens: usage.outputTokens,
+          estimated: false,
+        },
+        timings: {
+          decide: rounded(visit.evalNs / 1e6),
+          queue: 0,
+          first_byte: visit.firstByteMs === null ? null : rounded(visit.firstByteMs),
+          total: rounded(total),
+        },
         code: refusal?.told.code,
         error: refusal?.error,
         response: ending.response,
       }),
     )
-    if (usage && visit.principal) metrics.tokens(visit.principal.id, visit.model, usage.inputTokens, usage.outputTokens)
+    if (usage && visit.principal)
+      metrics.tokens(visit.principal.id, visit.model, usage.inputTokens, usage.outputTokens)
   }
 
   return {

@@ -23,7 +23,10 @@ export interface Refusal {
 /** @param error - Anything that was thrown on the corridor. What is not known to be fit for a caller is not told. */
 export function refusalOf(error: unknown): Refusal {
   if (error instanceof PolicyRefusal) return { told: toldByPolicy(error.decision), error: undefined }
-  const known = error instanceof GatewayError ? error : new GatewayError('policy_error', `a fault: ${String(error)}`, { cause: error })
+  const known =
+    error instanceof GatewayError
+      ? error
+      : new GatewayError('policy_error', `a fault: ${String(error)}`, { cause: error })
   const { status, code, title, headers, retryAfterSeconds, message } = known
   return { told: { status, code, message: title, headers, retryAfterSeconds }, error: message }
 }
@@ -31,13 +34,16 @@ export function refusalOf(error: unknown): Refusal {
 function toldByPolicy(decision: Decision): PublicRefusal {
   const code = decision.code ?? 'forbidden'
   const status = decision.status ?? 403
-  const title = Object.hasOwn(REFUSALS, code) ? REFUSALS[code as keyof typeof REFUSALS].title : REFUSALS.forbidden.title
+  const title = Object.hasOwn(REFUSALS, code)
+    ? REFUSALS[code as keyof typeof REFUSALS].title
+    : REFUSALS.forbidden.title
   return {
     status,
     code,
     message: decision.message ?? title,
     headers: status === 401 ? { 'www-authenticate': 'Bearer realm="sallyport"' } : {},
-    retryAfterSeconds: decision.retry_after === undefined ? undefined : parseDuration(decision.retry_after) / 1000,
+    retryAfterSeconds:
+      decision.retry_after === undefined ? undefined : parseDuration(decision.retry_after) / 1000,
     extra: decision.access === undefined ? undefined : { access: decision.access },
   }
 }

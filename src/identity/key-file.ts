@@ -4,7 +4,17 @@
  * Written whole and renamed into place, under a lock, so that a gateway never reads half of it
  * and two commands at once lose nothing.
  */
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import path from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { compileSchema } from '../contract/schema.ts'
@@ -24,32 +34,35 @@ export interface KeyRecord {
 }
 
 const instant = { type: ['string', 'null'], format: 'date-time' }
-const validate = compileSchema({
-  type: 'object',
-  required: ['keys'],
-  additionalProperties: false,
-  properties: {
-    keys: {
-      type: 'array',
-      items: {
-        type: 'object',
-        additionalProperties: false,
-        required: ['id', 'hash', 'principal', 'roles'],
-        properties: {
-          id: { type: 'string', pattern: '^k_[0-9A-Za-z]{10}$' },
-          hash: { type: 'string', pattern: '^[0-9a-f]{64}$' },
-          principal: { type: 'string', minLength: 1, maxLength: 256 },
-          kind: { type: 'string', minLength: 1, default: 'service' },
-          roles: { type: 'array', items: { type: 'string' } },
-          team: { type: ['string', 'null'], default: null },
-          created_at: { ...instant, default: null },
-          expires_at: { ...instant, default: null },
-          revoked_at: { ...instant, default: null },
+const validate = compileSchema(
+  {
+    type: 'object',
+    required: ['keys'],
+    additionalProperties: false,
+    properties: {
+      keys: {
+        type: 'array',
+        items: {
+          type: 'object',
+          additionalProperties: false,
+          required: ['id', 'hash', 'principal', 'roles'],
+          properties: {
+            id: { type: 'string', pattern: '^k_[0-9A-Za-z]{10}$' },
+            hash: { type: 'string', pattern: '^[0-9a-f]{64}$' },
+            principal: { type: 'string', minLength: 1, maxLength: 256 },
+            kind: { type: 'string', minLength: 1, default: 'service' },
+            roles: { type: 'array', items: { type: 'string' } },
+            team: { type: ['string', 'null'], default: null },
+            created_at: { ...instant, default: null },
+            expires_at: { ...instant, default: null },
+            revoked_at: { ...instant, default: null },
+          },
         },
       },
     },
   },
-}, { defaults: true })
+  { defaults: true },
+)
 
 /** The file is there and is not a key file. `code` is `invalid_key_file`. */
 export class KeyFileError extends Error {
@@ -71,7 +84,10 @@ export function readKeyFile(file: string): readonly KeyRecord[] {
 }
 
 /** Reads, changes and writes the file while nobody else does. */
-export async function changeKeyFile(file: string, change: (keys: readonly KeyRecord[]) => readonly KeyRecord[]): Promise<void> {
+export async function changeKeyFile(
+  file: string,
+  change: (keys: readonly KeyRecord[]) => readonly KeyRecord[],
+): Promise<void> {
   mkdirSync(path.dirname(file), { recursive: true })
   const lock = `${file}.lock`
   await takeLock(lock)

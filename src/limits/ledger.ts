@@ -65,7 +65,10 @@ export function createLedger(): Ledger {
     const name = nameOf(claim)
     const known = counters.get(name)
     if (known && now < known.endsAt) return known
-    const counter = { used: 0, endsAt: claim.windowMs === undefined ? Number.POSITIVE_INFINITY : now + claim.windowMs }
+    const counter = {
+      used: 0,
+      endsAt: claim.windowMs === undefined ? Number.POSITIVE_INFINITY : now + claim.windowMs,
+    }
     counters.set(name, counter)
     return counter
   }

@@ -55,7 +55,7 @@ function lineReader(): UsageReader {
   return {
     push(part) {
       // One character a byte: a character cut in two stays whole, and the numbers are ASCII.
-      const text = rest + part.toString("latin1")
+      const text = rest + part.toString('latin1')
       const end = text.lastIndexOf('\n')
       rest = text.length - end > MOST_BYTES ? '' : text.slice(end + 1)
       if (end >= 0) take(text.slice(0, end))
@@ -80,10 +80,23 @@ function usageIn(text: string): Usage | undefined {
 export function usageOf(value: unknown): Usage | undefined {
   if (typeof value !== 'object' || value === null) return undefined
   const answer = value as Record<string, unknown>
-  const usage = typeof answer.usage === 'object' && answer.usage !== null ? (answer.usage as Record<string, unknown>) : {}
-  const input = firstCount(usage.prompt_tokens, usage.input_tokens, answer.prompt_eval_count, answer.tokens_evaluated)
-  const output = firstCount(usage.completion_tokens, usage.output_tokens, answer.eval_count, answer.tokens_predicted)
-  return input === undefined && output === undefined ? undefined : { inputTokens: input ?? 0, outputTokens: output ?? 0 }
+  const usage =
+    typeof answer.usage === 'object' && answer.usage !== null ? (answer.usage as Record<string, unknown>) : {}
+  const input = firstCount(
+    usage.prompt_tokens,
+    usage.input_tokens,
+    answer.prompt_eval_count,
+    answer.tokens_evaluated,
+  )
+  const output = firstCount(
+    usage.completion_tokens,
+    usage.output_tokens,
+    answer.eval_count,
+    answer.tokens_predicted,
+  )
+  return input === undefined && output === undefined
+    ? undefined
+    : { inputTokens: input ?? 0, outputTokens: output ?? 0 }
 }
 
 function firstCount(...values: unknown[]): number | undefined {

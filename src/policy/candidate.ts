@@ -3,8 +3,8 @@
  */
 import { createHash } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
-import type { Finding } from '../contract/findings.ts'
 import { GatewayError } from '../contract/errors.ts'
+import type { Finding } from '../contract/findings.ts'
 import { type Candidate, Refused } from './activation.ts'
 import { type Bundle, BundleError, readBundle } from './bundle.ts'
 import { openWorkshop } from './compile.ts'
@@ -46,7 +46,8 @@ function bundleCandidate(archive: Uint8Array, needs: CandidateNeeds): Candidate 
   const digest = createHash('sha256').update(archive).digest('hex')
   return {
     digest,
-    build: async step => load(await step('read', () => opened(archive, needs)), digest.slice(0, 16), needs, step),
+    build: async step =>
+      load(await step('read', () => opened(archive, needs)), digest.slice(0, 16), needs, step),
   }
 }
 
@@ -117,7 +118,11 @@ function trySamples(revision: Revision, needs: CandidateNeeds): void {
       best = performance.now() - began
     }
     if (best > needs.maxEvaluationMs) {
-      throw refused(needs, 'too_slow', `a decision took ${best.toFixed(1)} ms; ${needs.maxEvaluationMs} ms are allowed`)
+      throw refused(
+        needs,
+        'too_slow',
+        `a decision took ${best.toFixed(1)} ms; ${needs.maxEvaluationMs} ms are allowed`,
+      )
     }
   }
 }
@@ -128,7 +133,14 @@ function refuseIfAny(findings: readonly Finding[]): void {
 
 function failureOf(failure: { name: string; file: string; line: number; message: string }): Finding {
   const { file, line } = failure
-  return { severity: 'error', code: 'test_failed', message: `${failure.name}: ${failure.message}`, file, line, column: 1 }
+  return {
+    severity: 'error',
+    code: 'test_failed',
+    message: `${failure.name}: ${failure.message}`,
+    file,
+    line,
+    column: 1,
+  }
 }
 
 function refused({ shown }: CandidateNeeds, code: string, message: string): Refused {

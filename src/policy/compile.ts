@@ -18,7 +18,11 @@ export interface Workshop {
   /** Findings of the parser, the compiler and the type checker. `strict` adds OPA's strict mode. */
   check(options?: { strict?: boolean }): Promise<Finding[]>
   test(options?: { run?: string; coverage?: boolean }): Promise<TestRun>
-  build(entrypoint: string): Promise<{ bundle: Bundle; findings: readonly Finding[] } | { bundle: undefined; findings: readonly Finding[] }>
+  build(
+    entrypoint: string,
+  ): Promise<
+    { bundle: Bundle; findings: readonly Finding[] } | { bundle: undefined; findings: readonly Finding[] }
+  >
   close(): void
 }
 
@@ -31,7 +35,9 @@ export interface TestRun {
 
 export interface Coverage {
   readonly percent: number
-  readonly files: Readonly<Record<string, { readonly percent: number; readonly uncovered: readonly number[] }>>
+  readonly files: Readonly<
+    Record<string, { readonly percent: number; readonly uncovered: readonly number[] }>
+  >
 }
 
 export interface TestResult {
@@ -58,12 +64,21 @@ export async function openWorkshop(snapshot: Snapshot, opa: OpaCommand, shown: s
   writeFileSync(schemaFile, JSON.stringify(inputSchema))
   writeFileSync(capabilitiesFile, await offered(opa))
 
-  const run = (args: readonly string[]): Promise<OpaOutput> => opa.run([...args, '--v1-compatible'], { cwd: sources })
+  const run = (args: readonly string[]): Promise<OpaOutput> =>
+    opa.run([...args, '--v1-compatible'], { cwd: sources })
   const show = (name: string): string => path.join(shown, name)
 
   return {
     async check({ strict = false } = {}) {
-      const flags = ['--schema', schemaFile, '--capabilities', capabilitiesFile, '--format', 'json', ...(strict ? ['--strict'] : [])]
+      const flags = [
+        '--schema',
+        schemaFile,
+        '--capabilities',
+        capabilitiesFile,
+        '--format',
+        'json',
+        ...(strict ? ['--strict'] : []),
+      ]
       const output = await run(['check', '-b', '.', ...flags])
       return output.status === 0 ? [] : findingsIn(output, show)
     },
@@ -78,7 +93,15 @@ export async function openWorkshop(snapshot: Snapshot, opa: OpaCommand, shown: s
     },
     async build(entrypoint) {
       const archive = path.join(folder, 'bundle.tar.gz')
-      const flags = ['--capabilities', capabilitiesFile, '--ignore', '*_test.rego', '--prune-unused', '-o', archive]
+      const flags = [
+        '--capabilities',
+        capabilitiesFile,
+        '--ignore',
+        '*_test.rego',
+        '--prune-unused',
+        '-o',
+        archive,
+      ]
       const output = await run(['build', '-t', 'wasm', '-e', entrypoint, '-b', '.', ...flags])
       if (output.status !== 0) return { bundle: undefined, findings: findingsIn(output, show) }
       return { bundle: await readBundle(readFileSync(archive)), findings: [] }
@@ -113,14 +136,35 @@ function findingsIn({ stdout, stderr }: OpaOutput, show: (name: string) => strin
     const errors = tryJson<{ errors?: OpaError[] }>(text)?.errors
     if (errors) return errors.map(error => findingOf(error, show))
   }
-  const told = [stdout, stderr].join('\n').split('\n').filter(line => line.trim() !== '' && !/^\d+ errors? occurred/.test(line))
+  const told = [stdout, stderr]
+    .join('\n')
+    .split('\n')
+    .filter(line => line.trim() !== '' && !/^\d+ errors? occurred/.test(line))
   const findings: Finding[] = []
   for (const line of told) {
-    const placed = /^(?:error: )?(?:\d+ errors? occurred: )?([^\s:]+\.(?:rego|json|ya?ml)):(\d+):(?:(\d+):)? ?(?:(rego_\w+): )?(.*)$/.exec(line)
+    const placed =
+      /^(?:error: )?(?:\d+ errors? occurred: )?([^\s:]+\.(?:rego|json|ya?ml)):(\d+):(?:(\d+):)? ?(?:(rego_\w+): )?(.*)$/.exec(
+        line,
+      )
     if (placed) {
       const [, file = '', row, column, code, message = ''] = placed
-      findings.push({ severity: 'error', code: code ?? 'rego_error', message, file: show(file), line: Number(row), column: Number(column ?? 1) })
-    } else findings.push({ severity: 'error', code: 'rego_error', message: line.replace(/^error: /, '').trim(), file: show('.'), line: 0, column: 0 })
+      findings.push({
+        severity: 'error',
+        code: code ?? 'rego_error',
+        message,
+        file: show(file),
+        line: Number(row),
+        column: Number(column ?? 1),
+      })
+    } else
+      findings.push({
+        severity: 'error',
+        code: 'rego_error',
+        message: line.replace(/^error: /, '').trim(),
+        file: show('.'),
+        line: 0,
+        column: 0,
+      })
   }
   return findings
 }
@@ -161,13 +205,18 @@ function resultsIn({ stdout }: OpaOutput, show: (name: string) => string): TestR
 
 interface OpaCoverage {
   readonly coverage?: number
-  readonly files?: Record<string, { coverage?: number; not_covered?: { start: { row: number }; end: { row: number } }[] }>
+  readonly files?: Record<
+    string,
+    { coverage?: number; not_covered?: { start: { row: number }; end: { row: number } }[] }
+  >
 }
 
 function coverageIn({ stdout }: OpaOutput, show: (name: string) => string): Coverage {
   const report = tryJson<OpaCoverage>(stdout) ?? {}
   const files = Object.entries(report.files ?? {}).map(([name, { coverage, not_covered = [] }]) => {
-    const uncovered = not_covered.flatMap(({ start, end }) => Array.from({ length: end.row - start.row + 1 }, (_, index) => start.row + index))
+    const uncovered = not_covered.flatMap(({ start, end }) =>
+      Array.from({ length: end.row - start.row + 1 }, (_, index) => start.row + index),
+    )
     return [show(name), { percent: coverage ?? 0, uncovered }]
   })
   return { percent: report.coverage ?? 0, files: Object.fromEntries(files) }

@@ -67,7 +67,9 @@ function wellFormed(value: unknown): unknown {
   if (typeof value === 'string') return value.toWellFormed()
   if (Array.isArray(value)) return value.map(wellFormed)
   if (!isRecord(value)) return value
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key.toWellFormed(), wellFormed(item)]))
+  return Object.fromEntries(
+    Object.entries(value).map(([key, item]) => [key.toWellFormed(), wellFormed(item)]),
+  )
 }
 
 /** Of a body, the model and whatever is a number, true, false or null; the rest may hold content. */
@@ -80,7 +82,8 @@ function withoutContent(body: RequestBody | undefined): { text: string; erased: 
     const value = body.value[key]
     if (value !== null && (typeof value === 'object' || (typeof value === 'string' && key !== 'model'))) {
       erased.push(`/input/request/body/${key.replaceAll('~', '~0').replaceAll('/', '~1').toWellFormed()}`)
-    } else text += `${text && ','}${quote(key)}:${JSON.stringify(typeof value === 'string' ? value.toWellFormed() : value)}`
+    } else
+      text += `${text && ','}${quote(key)}:${JSON.stringify(typeof value === 'string' ? value.toWellFormed() : value)}`
   }
   return { text: `{${text}}`, erased }
 }

@@ -87,7 +87,11 @@ export function createEngine(options: EngineOptions): TermEngine {
     }
   }
 
-  function evaluateWith(entrypoint: string, input: InputDocument | undefined, instant: Instant): string | undefined {
+  function evaluateWith(
+    entrypoint: string,
+    input: InputDocument | undefined,
+    instant: Instant,
+  ): string | undefined {
     const id = entrypoints.get(entrypoint)
     if (id === undefined) throw new EngineError('bad_input', `no entrypoint ${entrypoint}`)
     loaded ??= load()
@@ -132,7 +136,9 @@ function instantiate(
   dataText: string,
 ): Loaded {
   const machine = createMachine(module, memory, host.env)
-  const declared = JSON.parse(machine.read(machine.exports.opa_json_dump(machine.exports.builtins()))) as Record<string, number>
+  const declared = JSON.parse(
+    machine.read(machine.exports.opa_json_dump(machine.exports.builtins())),
+  ) as Record<string, number>
   host.attach(machine, callables(declared))
   const { instance } = machine
   const policy = new LoadedPolicy({ instance, module }, memory, minorVersion(machine))
@@ -151,10 +157,13 @@ function instantiate(
 function callables(declared: Readonly<Record<string, number>>): Map<number, Callable> {
   const missing = Object.keys(declared).filter(name => !BUILTINS.has(name))
   if (missing.length > 0) {
-    throw new EngineError('unsupported_builtin', `builtins not offered: ${missing.join(', ')}`, { builtins: missing })
+    throw new EngineError('unsupported_builtin', `builtins not offered: ${missing.join(', ')}`, {
+      builtins: missing,
+    })
   }
   const callables = new Map<number, Callable>()
-  for (const [name, id] of Object.entries(declared)) callables.set(id, { name, run: BUILTINS.get(name) as Callable['run'] })
+  for (const [name, id] of Object.entries(declared))
+    callables.set(id, { name, run: BUILTINS.get(name) as Callable['run'] })
   ;[...NATIVES.keys()].forEach((name, i) => {
     callables.set(FIRST_NATIVE + i, { name, run: BUILTINS.get(name) ?? failed })
   })

@@ -49,7 +49,8 @@ export function createHost({ builtinErrors, maxEvaluationMs }: HostOptions): Hos
 
   /** The module calls this every so often, whatever it does. */
   function look(): number {
-    if (performance.now() > deadline) throw new EngineError('timed_out', `not decided within ${maxEvaluationMs} ms`)
+    if (performance.now() > deadline)
+      throw new EngineError('timed_out', `not decided within ${maxEvaluationMs} ms`)
     return 0
   }
 
@@ -87,7 +88,8 @@ export function createHost({ builtinErrors, maxEvaluationMs }: HostOptions): Hos
       opa_builtin1: (id: number, _: number, a: number) => call(id, [a]),
       opa_builtin2: (id: number, _: number, a: number, b: number) => call(id, [a, b]),
       opa_builtin3: (id: number, _: number, a: number, b: number, c: number) => call(id, [a, b, c]),
-      opa_builtin4: (id: number, _: number, a: number, b: number, c: number, d: number) => call(id, [a, b, c, d]),
+      opa_builtin4: (id: number, _: number, a: number, b: number, c: number, d: number) =>
+        call(id, [a, b, c, d]),
     },
     attach(attached, known) {
       machine = attached

@@ -38,7 +38,8 @@ const NO_RESULT = 0x40
 export function mend(wasm: Uint8Array): Uint8Array {
   try {
     const module = takeApart(wasm)
-    if (!module.names.has('opa_malloc')) throw new EngineError('bad_module', 'the policy has no function names')
+    if (!module.names.has('opa_malloc'))
+      throw new EngineError('bad_module', 'the policy has no function names')
     mendNatives(module)
     countSteps(module)
     return module.toBytes()

@@ -36,7 +36,9 @@ export class OpaUnavailable extends Error {
 
 const TIMEOUT_MS = 60_000
 
-export function findOpa(env: Readonly<Record<string, string | undefined>> = process.env): OpaCommand | undefined {
+export function findOpa(
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): OpaCommand | undefined {
   const found = env.SALLYPORT_OPA || packagedOpa() || opaOnPath(env.PATH ?? '')
   return found === undefined ? undefined : commandAt(found)
 }

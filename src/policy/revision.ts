@@ -7,8 +7,8 @@
 import { type Decision, decisionSchema } from '../contract/decision.schema.ts'
 import { GatewayError } from '../contract/errors.ts'
 import { compileSchema } from '../contract/schema.ts'
-import { EngineError } from './engine-error.ts'
 import type { Engine, Instant } from './engine.ts'
+import { EngineError } from './engine-error.ts'
 
 export interface Decided {
   readonly decision: Decision
@@ -63,5 +63,8 @@ function checked(text: string): Decision {
   if (!problem) return value
   const extra = problem.params.additionalProperty
   const detail = extra === undefined ? problem.message : `unknown key ${JSON.stringify(extra)}`
-  throw new GatewayError('policy_error', `the decision has the wrong shape: ${problem.pointer || '/'} ${detail}`)
+  throw new GatewayError(
+    'policy_error',
+    `the decision has the wrong shape: ${problem.pointer || '/'} ${detail}`,
+  )
 }

@@ -16,9 +16,24 @@ const person = {
   claims: {},
   expires_at: null,
 }
-const nobody = { ...person, id: 'anonymous', kind: 'anonymous', roles: [], team: null, authenticated: false, method: 'anonymous', key_id: null }
+const nobody = {
+  ...person,
+  id: 'anonymous',
+  kind: 'anonymous',
+  roles: [],
+  team: null,
+  authenticated: false,
+  method: 'anonymous',
+  key_id: null,
+}
 const administrator = { ...person, roles: ['admin'] }
-const grant = { id: 'g_sample', roles: [], expires_at: '2030-01-01T00:00:00Z', approved_by: null, reason: 'sample' }
+const grant = {
+  id: 'g_sample',
+  roles: [],
+  expires_at: '2030-01-01T00:00:00Z',
+  approved_by: null,
+  reason: 'sample',
+}
 
 /** @param models - The models that the pools serve, so that a sample reaches the rules on them. */
 export function sampleInputs(models: readonly string[], pools: object): string[] {
@@ -28,8 +43,27 @@ export function sampleInputs(models: readonly string[], pools: object): string[]
     sample(person, chat(model), [], pools),
     sample(person, chat('sample-unknown-model'), [], pools),
     sample(administrator, chat(model), [{ ...grant, models: [model] }], pools),
-    sample(person, { ...chat(model), method: 'GET', path: '/v1/models', segments: ['v1', 'models'], operation: 'models', model: null, stream: false, body: null }, [], pools),
-    sample(administrator, { ...chat(model), path: '/other', segments: ['other'], operation: 'other', model: null, body: null }, [], pools),
+    sample(
+      person,
+      {
+        ...chat(model),
+        method: 'GET',
+        path: '/v1/models',
+        segments: ['v1', 'models'],
+        operation: 'models',
+        model: null,
+        stream: false,
+        body: null,
+      },
+      [],
+      pools,
+    ),
+    sample(
+      administrator,
+      { ...chat(model), path: '/other', segments: ['other'], operation: 'other', model: null, body: null },
+      [],
+      pools,
+    ),
   ]
 }
 
@@ -46,7 +80,9 @@ function chat(model: string) {
     operation: 'chat',
     model,
     stream: true,
-    body: { model, stream: true, max_tokens: 16, messages: [{ role: 'user', content: 'sample' }] } as object | null,
+    body: { model, stream: true, max_tokens: 16, messages: [{ role: 'user', content: 'sample' }] } as
+      | object
+      | null,
     body_bytes: 96,
     estimated_input_tokens: 24,
     max_output_tokens: 16,

@@ -38,10 +38,18 @@ export function readSource(folder: string): Snapshot {
   try {
     collect(folder, '', files)
   } catch (cause) {
-    throw new SourceError(`cannot read ${folder}: ${(cause as NodeJS.ErrnoException).code ?? (cause as Error).message}`, { cause })
+    throw new SourceError(
+      `cannot read ${folder}: ${(cause as NodeJS.ErrnoException).code ?? (cause as Error).message}`,
+      { cause },
+    )
   }
-  if (!files.some(file => file.name.endsWith('.rego'))) throw new SourceError(`there is no .rego file in ${folder}`)
-  return { files, digest: digestOf(files), revision: digestOf(files.filter(file => !isTest(file.name))).slice(0, 16) }
+  if (!files.some(file => file.name.endsWith('.rego')))
+    throw new SourceError(`there is no .rego file in ${folder}`)
+  return {
+    files,
+    digest: digestOf(files),
+    revision: digestOf(files.filter(file => !isTest(file.name))).slice(0, 16),
+  }
 }
 
 /** Whether a file is for tests only and has no part in deciding. */

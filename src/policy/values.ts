@@ -129,7 +129,10 @@ export function keyOf(value: Value): string {
   if (value instanceof RegoNumber) return canonicalNumber(value.text)
   if (Array.isArray(value)) return `[${value.map(nestedKey).join()}]`
   if (value instanceof RegoSet) return `<${[...value].map(nestedKey).sort().join()}>`
-  return `{${[...value].map(([k, v]) => `${nestedKey(k)}:${nestedKey(v)}`).sort().join()}}`
+  return `{${[...value]
+    .map(([k, v]) => `${nestedKey(k)}:${nestedKey(v)}`)
+    .sort()
+    .join()}}`
 }
 
 // Inside a composite a string needs its closing quote, or ["a,b"] would be ["a","b"].
@@ -137,7 +140,15 @@ function nestedKey(value: Value): string {
   return typeof value === 'string' ? JSON.stringify(value) : keyOf(value)
 }
 
-const ORDER: Record<TypeName, number> = { null: 0, boolean: 1, number: 2, string: 3, array: 4, object: 5, set: 6 }
+const ORDER: Record<TypeName, number> = {
+  null: 0,
+  boolean: 1,
+  number: 2,
+  string: 3,
+  array: 4,
+  object: 5,
+  set: 6,
+}
 
 /** Rego's total order: by type, then by value. */
 export function compare(a: Value, b: Value): number {

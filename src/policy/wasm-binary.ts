@@ -33,7 +33,8 @@ const PREAMBLE_BYTES = 8
 /** @throws RangeError when the bytes end too soon */
 export function takeApart(wasm: Uint8Array): ModuleParts {
   const sections = sectionsOf(wasm)
-  const section = (id: number) => new Cursor(sections.find(section => section.id === id)?.payload ?? Uint8Array.of(0))
+  const section = (id: number) =>
+    new Cursor(sections.find(section => section.id === id)?.payload ?? Uint8Array.of(0))
   const arities = aritiesIn(section(SECTION.type))
   const imported = importsIn(section(SECTION.import))
   const functions = section(SECTION.function).vector(cursor => cursor.u32())
@@ -209,7 +210,11 @@ function namesIn(sections: readonly { id: number; payload: Uint8Array }[]): Map<
       const kind = cursor.byte()
       const part = new Cursor(cursor.slice(cursor.u32()))
       // Of two functions with one name the first is OPA's own.
-      if (kind === 1) part.vector(() => [part.u32(), part.name()] as const).reverse().forEach(([i, n]) => names.set(n, i))
+      if (kind === 1)
+        part
+          .vector(() => [part.u32(), part.name()] as const)
+          .reverse()
+          .forEach(([i, n]) => names.set(n, i))
     }
   }
   return names

@@ -38,9 +38,18 @@ export function createAdminListener(needs: AdminListenerNeeds): AdminListener {
   })
   app.get('/status', (_request, response) => void response.json(needs.status()))
   app.post('/policy/reload', async (_request, response) => void response.json(await needs.reloadPolicy()))
-  app.use((_request, response) => void response.status(404).type('json').send(errorBody('not_found', 404, 'There is nothing at this address')))
+  app.use(
+    (_request, response) =>
+      void response
+        .status(404)
+        .type('json')
+        .send(errorBody('not_found', 404, 'There is nothing at this address')),
+  )
   app.use((_error: unknown, _request: Request, response: Response, _next: NextFunction) => {
-    response.status(500).type('json').send(errorBody('server_error', 500, 'The gateway failed'))
+    response
+      .status(500)
+      .type('json')
+      .send(errorBody('server_error', 500, 'The gateway failed'))
   })
 
   const server = http.createServer(app)
@@ -65,7 +74,10 @@ function guard(token: string | undefined) {
   const wanted = token === undefined ? undefined : digest(token)
   return (request: Request, response: Response, next: NextFunction): void => {
     const given = /^Bearer (.+)$/i.exec(request.get('authorization') ?? '')?.[1] ?? ''
-    if (!wanted || timingSafeEqual(digest(given), wanted)) return next()
+    if (!wanted || timingSafeEqual(digest(given), wanted)) {
+      next()
+      return
+    }
     response
       .status(401)
       .set('www-authenticate', 'Bearer realm="sallyport admin"')

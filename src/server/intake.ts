@@ -13,7 +13,15 @@ import type { RequestFacts } from '../contract/request.ts'
 const REFUSED_METHODS = new Set(['CONNECT', 'TRACE'])
 
 /** Names of which a second line would let two readers pick two values. */
-const SINGLE_HEADERS = new Set(['authorization', 'content-length', 'content-type', 'host', 'x-api-key', 'api-key', 'transfer-encoding'])
+const SINGLE_HEADERS = new Set([
+  'authorization',
+  'content-length',
+  'content-type',
+  'host',
+  'x-api-key',
+  'api-key',
+  'transfer-encoding',
+])
 
 /** @throws GatewayError `invalid_request` */
 export function intake(request: IncomingMessage): RequestFacts {
@@ -44,7 +52,8 @@ function collectHeaders(raw: readonly string[]): Map<string, string> {
     const name = (raw[index] as string).toLowerCase()
     const value = raw[index + 1] as string
     const earlier = headers.get(name)
-    if (earlier !== undefined && SINGLE_HEADERS.has(name)) throw malformed(`${name} is given twice`, `The header ${name} is given twice`)
+    if (earlier !== undefined && SINGLE_HEADERS.has(name))
+      throw malformed(`${name} is given twice`, `The header ${name} is given twice`)
     headers.set(name, earlier === undefined ? value : `${earlier}, ${value}`)
   }
   return headers
@@ -79,12 +88,14 @@ export function normaliseTarget(target: string): NormalisedTarget {
   const search = mark < 0 ? '' : target.slice(mark)
   if (!wellEscaped(raw) || !wellEscaped(search)) throw malformed('a percent sign without two hex digits')
   if (HIDDEN.test(raw)) throw malformed('the path hides a separator or a control character')
-  const path = raw.replace(/%[0-9a-f]{2}/gi, escape => {
-    const character = String.fromCharCode(Number.parseInt(escape.slice(1), 16))
-    return UNRESERVED.test(character) ? character : escape.toUpperCase()
+  const path = raw.replace(/%[0-9a-f]{2}/gi, escaped => {
+    const character = String.fromCharCode(Number.parseInt(escaped.slice(1), 16))
+    return UNRESERVED.test(character) ? character : escaped.toUpperCase()
   })
   const parts = path.slice(1).split('/')
-  if (parts.some((part, index) => part === '.' || part === '..' || (part === '' && index < parts.length - 1))) {
+  if (
+    parts.some((part, index) => part === '.' || part === '..' || (part === '' && index < parts.length - 1))
+  ) {
     throw malformed('the path has dot segments or empty segments')
   }
   const normal = { path, search, segments: decodeSegments(parts) }

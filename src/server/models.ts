@@ -16,14 +16,21 @@ export interface ModelQuestion {
  * @returns JSON in OpenAI's form, or in Ollama's for `/api/tags`.
  * @throws GatewayError `model_not_found` for one model that this caller may not call.
  */
-export function listModels(facts: RequestFacts, models: readonly string[], mayCall: (question: ModelQuestion) => boolean): string {
+export function listModels(
+  facts: RequestFacts,
+  models: readonly string[],
+  mayCall: (question: ModelQuestion) => boolean,
+): string {
   const listed = models.filter(model => mayCall(questionAbout(model, facts)))
-  if (facts.path === '/api/tags') return JSON.stringify({ models: listed.map(model => ({ name: model, model })) })
+  if (facts.path === '/api/tags')
+    return JSON.stringify({ models: listed.map(model => ({ name: model, model })) })
   const one = /^\/v1\/models\/(.+)$/.exec(facts.path)
   if (!one) return JSON.stringify({ object: 'list', data: listed.map(openAiModel) })
   const asked = decodeURIComponent(one[1] as string)
   if (listed.includes(asked)) return JSON.stringify(openAiModel(asked))
-  throw new GatewayError('model_not_found', `the model is not there for this caller`, { title: `The model ${JSON.stringify(asked)} does not exist` })
+  throw new GatewayError('model_not_found', `the model is not there for this caller`, {
+    title: `The model ${JSON.stringify(asked)} does not exist`,
+  })
 }
 
 function openAiModel(id: string): object {
@@ -33,7 +40,14 @@ function openAiModel(id: string): object {
 function questionAbout(model: string, facts: RequestFacts): ModelQuestion {
   const text = JSON.stringify({ model, messages: [] })
   return {
-    request: { ...facts, method: 'POST', path: '/v1/chat/completions', search: '', segments: ['v1', 'chat', 'completions'], operation: 'chat' },
+    request: {
+      ...facts,
+      method: 'POST',
+      path: '/v1/chat/completions',
+      search: '',
+      segments: ['v1', 'chat', 'completions'],
+      operation: 'chat',
+    },
     body: { bytes: Buffer.from(text), text, value: { model, messages: [] } },
   }
 }

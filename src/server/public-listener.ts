@@ -54,7 +54,9 @@ export function createPublicListener(needs: PublicListenerNeeds): PublicListener
   server.on('checkContinue', app)
   server.on('checkExpectation', app)
   // An upgrade comes as a plain request, which the corridor refuses; CONNECT never does.
-  server.on('connect', (_request: IncomingMessage, socket: Socket) => refuseSocket(socket, 400, 'invalid_request'))
+  server.on('connect', (_request: IncomingMessage, socket: Socket) =>
+    refuseSocket(socket, 400, 'invalid_request'),
+  )
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
     const [status, code] = MALFORMED[error.code ?? ''] ?? [400, 'invalid_request']
@@ -122,9 +124,14 @@ function bornWith(app: express.Express): Pick<http.ServerOptions, 'IncomingMessa
     ;(http.IncomingMessage as unknown as (this: unknown, socket: Socket) => void).call(this, socket)
   }
   function Response(this: ServerResponse, request: IncomingMessage, options: object): void {
-    ;(http.ServerResponse as unknown as (this: unknown, request: IncomingMessage, options: object) => void).call(this, request, options)
+    ;(
+      http.ServerResponse as unknown as (this: unknown, request: IncomingMessage, options: object) => void
+    ).call(this, request, options)
   }
   Request.prototype = app.request
   Response.prototype = app.response
-  return { IncomingMessage: Request, ServerResponse: Response } as unknown as Pick<http.ServerOptions, 'IncomingMessage' | 'ServerResponse'>
+  return { IncomingMessage: Request, ServerResponse: Response } as unknown as Pick<
+    http.ServerOptions,
+    'IncomingMessage' | 'ServerResponse'
+  >
 }

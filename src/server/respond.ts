@@ -15,7 +15,11 @@ export interface PublicRefusal {
   readonly extra?: object | undefined
 }
 
-export function respondRefusal(request: IncomingMessage, response: ServerResponse, refusal: PublicRefusal): void {
+export function respondRefusal(
+  request: IncomingMessage,
+  response: ServerResponse,
+  refusal: PublicRefusal,
+): void {
   const { status, code, message, headers, extra } = refusal
   const retry = refusal.retryAfterSeconds ?? (status === 429 || status === 503 ? 1 : undefined)
   respondJson(request, response, status, errorBody(code, status, message, extra), {
@@ -52,7 +56,10 @@ const LONGEST_DRAIN_MS = 2000
 
 function bodyIsLeft(request: IncomingMessage): boolean {
   if (request.complete) return false
-  return request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length'] ?? 0) > DRAINED_BY_NODE
+  return (
+    request.headers['transfer-encoding'] !== undefined ||
+    Number(request.headers['content-length'] ?? 0) > DRAINED_BY_NODE
+  )
 }
 
 /**

@@ -37,8 +37,12 @@ export interface MetricsNeeds {
 }
 
 /** From a refusal of half a millisecond to a stream of five minutes. */
-const REQUEST_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300]
-const DECISION_BUCKETS = [0.000005, 0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.005, 0.01, 0.1]
+const REQUEST_BUCKETS = [
+  0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300,
+]
+const DECISION_BUCKETS = [
+  0.000005, 0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.005, 0.01, 0.1,
+]
 
 /** A rule is named by the policy; one that makes names up at run time must not fill the memory. */
 const MOST_NAMES = 200
@@ -47,16 +51,44 @@ export function createMetrics({ models, inFlight }: MetricsNeeds): Metrics {
   const registers = [new Registry()]
   const [registry] = registers as [Registry]
   collectDefaultMetrics({ register: registry })
-  const counter = (name: string, help: string, labelNames: string[]) => new Counter({ name, help, labelNames, registers })
-  const gauge = (name: string, help: string, labelNames: string[]) => new Gauge({ name, help, labelNames, registers })
+  const counter = (name: string, help: string, labelNames: string[]) =>
+    new Counter({ name, help, labelNames, registers })
+  const gauge = (name: string, help: string, labelNames: string[]) =>
+    new Gauge({ name, help, labelNames, registers })
 
-  const requests = counter('sallyport_requests_total', 'Requests, by how they ended', ['pool', 'model', 'outcome', 'code'])
-  const duration = new Histogram({ name: 'sallyport_request_duration_seconds', help: 'From the head of a request to the end of its answer', labelNames: ['outcome'], buckets: REQUEST_BUCKETS, registers })
-  const decisionDuration = new Histogram({ name: 'sallyport_decision_duration_seconds', help: 'Evaluation of the policy', buckets: DECISION_BUCKETS, registers })
-  const firstToken = new Histogram({ name: 'gen_ai_server_time_to_first_token', help: 'Seconds until the first byte of an answer', labelNames: ['gen_ai_request_model'], buckets: REQUEST_BUCKETS, registers })
+  const requests = counter('sallyport_requests_total', 'Requests, by how they ended', [
+    'pool',
+    'model',
+    'outcome',
+    'code',
+  ])
+  const duration = new Histogram({
+    name: 'sallyport_request_duration_seconds',
+    help: 'From the head of a request to the end of its answer',
+    labelNames: ['outcome'],
+    buckets: REQUEST_BUCKETS,
+    registers,
+  })
+  const decisionDuration = new Histogram({
+    name: 'sallyport_decision_duration_seconds',
+    help: 'Evaluation of the policy',
+    buckets: DECISION_BUCKETS,
+    registers,
+  })
+  const firstToken = new Histogram({
+    name: 'gen_ai_server_time_to_first_token',
+    help: 'Seconds until the first byte of an answer',
+    labelNames: ['gen_ai_request_model'],
+    buckets: REQUEST_BUCKETS,
+    registers,
+  })
   const decisions = counter('sallyport_decisions_total', 'Decisions of the policy', ['rule', 'allow'])
   const limitRefusals = counter('sallyport_limit_refusals_total', 'Requests refused by a limit', ['name'])
-  const tokens = counter('sallyport_tokens_total', 'Tokens that targets reported', ['direction', 'model', 'principal'])
+  const tokens = counter('sallyport_tokens_total', 'Tokens that targets reported', [
+    'direction',
+    'model',
+    'principal',
+  ])
   const reloads = counter('sallyport_policy_reloads_total', 'Attempts to put a policy in force', ['outcome'])
   const info = gauge('sallyport_policy_info', 'The revision in force', ['revision'])
   const up = gauge('sallyport_target_up', 'Whether a target takes connections', ['pool', 'target'])
@@ -75,7 +107,8 @@ export function createMetrics({ models, inFlight }: MetricsNeeds): Metrics {
   const rules = boundedNames()
   const limits = boundedNames()
   const principals = boundedNames(10_000)
-  const modelLabel = (model: string | null): string => (model === null ? 'none' : models().includes(model) ? model : 'other')
+  const modelLabel = (model: string | null): string =>
+    model === null ? 'none' : models().includes(model) ? model : 'other'
 
   return {
     contentType: registry.contentType,

@@ -16,7 +16,11 @@ export interface OperatorLog {
 /** @param stream - stderr, in production. */
 export function createOperatorLog(stream: NodeJS.WriteStream & { readonly fd: number }): OperatorLog {
   const logger = pino(
-    { base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: label => ({ level: label }) } },
+    {
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: label => ({ level: label }) },
+    },
     stream.isTTY ? forEyes(stream) : pino.destination({ dest: stream.fd, sync: true }),
   )
   const at =
@@ -31,7 +35,9 @@ function forEyes(stream: NodeJS.WriteStream): Writable {
     write(line, _encoding, done) {
       const { level, time, event, ...facts } = JSON.parse(String(line)) as Record<string, unknown>
       const mark = level === 'info' ? ' ' : level === 'warn' ? '\u001b[33m!\u001b[0m' : '\u001b[31m✗\u001b[0m'
-      const told = Object.entries(facts).map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
+      const told = Object.entries(facts).map(
+        ([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
+      )
       stream.write(`${String(time).slice(11, 19)} ${mark} ${event} ${told.join(' ')}\n`, done)
     },
   })

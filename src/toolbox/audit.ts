@@ -10,8 +10,10 @@ export async function auditVerify(files: readonly string[], format: Format): Pro
   const problems = result.problems.map(problem => ({ ...problem, file: shownPath(problem.file) }))
   if (format === 'json') printJson({ ...result, problems })
   else {
-    for (const { file, line, seq, kind } of problems) print(`${file}:${line}: ${kind}${seq === null ? '' : ` (record ${seq})`}`)
-    if (!result.anchored) print('There is no head file beside it: that nothing is missing at the end cannot be told.')
+    for (const { file, line, seq, kind } of problems)
+      print(`${file}:${line}: ${kind}${seq === null ? '' : ` (record ${seq})`}`)
+    if (!result.anchored)
+      print('There is no head file beside it: that nothing is missing at the end cannot be told.')
     print(`${result.records} records, ${result.ok ? 'the chain is whole' : `${problems.length} problems`}`)
   }
   if (!result.ok) throw new CommandExit(EXIT.findings)

@@ -26,7 +26,9 @@ export function init(folder: string): void {
     for (const file of filesIn(target)) print(`wrote ${path.relative(process.cwd(), file)}`)
   }
   const here = path.relative(process.cwd(), folder)
-  print(`\nNext:\n${here ? `  cd ${here}\n` : ''}  npx sallyport check\n  npx sallyport test\n  npx sallyport keys create --principal me --roles developer\n  npx sallyport serve`)
+  print(
+    `\nNext:\n${here ? `  cd ${here}\n` : ''}  npx sallyport check\n  npx sallyport test\n  npx sallyport keys create --principal me --roles developer\n  npx sallyport serve`,
+  )
 }
 
 function filesIn(target: string): string[] {

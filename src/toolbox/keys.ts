@@ -34,14 +34,27 @@ export async function createKey(file: string, key: NewKey, format: Format): Prom
   if (format === 'json') printJson({ id, secret, principal, roles, team, expires_at })
   else {
     print(`${secret}\n`)
-    print(`This is the only time it is shown. It is ${id}, for ${principal}${expires_at === null ? '' : `, until ${expires_at}`}.`)
+    print(
+      `This is the only time it is shown. It is ${id}, for ${principal}${expires_at === null ? '' : `, until ${expires_at}`}.`,
+    )
   }
 }
 
 export function listKeys(file: string, format: Format): void {
   const keys = readKeyFile(file).map(({ hash: _, ...key }) => ({ ...key, state: stateOf(key, Date.now()) }))
-  if (format === 'json') return printJson({ keys })
-  const rows = keys.map(key => [key.id, key.principal, key.kind, key.roles.join(','), key.team ?? '-', key.state, key.expires_at ?? 'never'])
+  if (format === 'json') {
+    printJson({ keys })
+    return
+  }
+  const rows = keys.map(key => [
+    key.id,
+    key.principal,
+    key.kind,
+    key.roles.join(','),
+    key.team ?? '-',
+    key.state,
+    key.expires_at ?? 'never',
+  ])
   print(table([['ID', 'PRINCIPAL', 'KIND', 'ROLES', 'TEAM', 'STATE', 'EXPIRES'], ...rows]))
 }
 
@@ -60,7 +73,10 @@ export async function revokeKey(file: string, id: string, format: Format): Promi
   else print(`${id} of ${revoked.principal} is revoked`)
 }
 
-function stateOf(key: Pick<KeyRecord, 'revoked_at' | 'expires_at'>, now: number): 'active' | 'revoked' | 'expired' {
+function stateOf(
+  key: Pick<KeyRecord, 'revoked_at' | 'expires_at'>,
+  now: number,
+): 'active' | 'revoked' | 'expired' {
   if (key.revoked_at !== null) return 'revoked'
   return key.expires_at !== null && Date.parse(key.expires_at) <= now ? 'expired' : 'active'
 }

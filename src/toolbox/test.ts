@@ -44,13 +44,24 @@ async function testFolder(folder: string, run: string | undefined, coverage: boo
 function lowest(runs: readonly TestRun[]): Coverage | undefined {
   const all = runs.map(run => run.coverage).filter(coverage => coverage !== undefined)
   const percent = Math.min(...all.map(coverage => coverage.percent))
-  return all.length === 0 ? undefined : { percent, files: Object.assign({}, ...all.map(coverage => coverage.files)) }
+  return all.length === 0
+    ? undefined
+    : { percent, files: Object.assign({}, ...all.map(coverage => coverage.files)) }
 }
 
-function report(results: readonly TestResult[], findings: readonly Finding[], coverage: Coverage | undefined, format: Format): void {
+function report(
+  results: readonly TestResult[],
+  findings: readonly Finding[],
+  coverage: Coverage | undefined,
+  format: Format,
+): void {
   if (format === 'json') {
     const problems = findings.length > 0 ? { findings } : {}
-    printJson({ results, ...(coverage ? { coverage: coverage.percent, files: coverage.files } : {}), ...problems })
+    printJson({
+      results,
+      ...(coverage ? { coverage: coverage.percent, files: coverage.files } : {}),
+      ...problems,
+    })
     return
   }
   printFindings(findings, format)

@@ -8,7 +8,7 @@ import type { IncomingMessage } from 'node:http'
 import { GatewayError } from '../contract/errors.ts'
 import type { Deadlines, Watched } from './deadlines.ts'
 import type { Pool, Pools, Target } from './pools.ts'
-import type { Proxy, UpstreamCall, UpstreamRequest } from './proxy.ts'
+import type { UpstreamCall, UpstreamProxy, UpstreamRequest } from './proxy.ts'
 
 export interface Answered {
   readonly target: Target
@@ -17,7 +17,7 @@ export interface Answered {
 }
 
 export interface ForwardNeeds {
-  readonly proxy: Proxy
+  readonly proxy: UpstreamProxy
   readonly pools: Pick<Pools, 'pick' | 'failed' | 'answered'>
   readonly deadlines: Deadlines
   /** Milliseconds on the clock of the deadlines. */
@@ -45,7 +45,16 @@ export class ClientLeft extends Error {
 }
 
 /** The connection never carried the request, or broke before a byte of an answer. */
-const NOT_PROCESSED = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'EAI_AGAIN', 'ETIMEDOUT'])
+const NOT_PROCESSED = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'ETIMEDOUT',
+])
 
 /**
  * @throws GatewayError `upstream_unavailable` when no target could be reached, `upstream_timeout`
@@ -57,7 +66,9 @@ export async function forward(request: ForwardRequest, needs: ForwardNeeds): Pro
   for (;;) {
     const target = needs.pools.pick(request.pool, tried)
     if (!target) {
-      throw new GatewayError('upstream_unavailable', `no target of ${request.pool.name} could be reached`, { cause: last })
+      throw new GatewayError('upstream_unavailable', `no target of ${request.pool.name} could be reached`, {
+        cause: last,
+      })
     }
     tried.add(target)
     request.onTarget(target)
@@ -71,7 +82,9 @@ export async function forward(request: ForwardRequest, needs: ForwardNeeds): Pro
     needs.pools.failed(target)
     last = attempt.error
     if (!NOT_PROCESSED.has(attempt.error.code ?? '')) {
-      throw new GatewayError('upstream_unavailable', `${target.state.url}: ${attempt.error.message}`, { cause: last })
+      throw new GatewayError('upstream_unavailable', `${target.state.url}: ${attempt.error.message}`, {
+        cause: last,
+      })
     }
   }
 }

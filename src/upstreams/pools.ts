@@ -73,6 +73,7 @@ export interface PoolsNeeds {
 export function createPools({ now, onChange }: PoolsNeeds): Pools {
   const states = new Map<string, TargetState>()
   let pools: readonly Pool[] = []
+  let turn = 0
 
   function stateOf(url: string): TargetState {
     const known = states.get(url)
@@ -103,7 +104,8 @@ export function createPools({ now, onChange }: PoolsNeeds): Pools {
     pools = Object.entries(config).map(([name, pool]) => built(name, pool))
     const kept = new Set(pools.flatMap(pool => pool.targets.map(target => target.state.url)))
     for (const [url, state] of states) if (!kept.has(url) && state.inFlight === 0) states.delete(url)
-    for (const pool of pools) for (const { state } of pool.targets) onChange(pool.name, state.url, state.failures === 0)
+    for (const pool of pools)
+      for (const { state } of pool.targets) onChange(pool.name, state.url, state.failures === 0)
   }
 
   function tell({ state }: Target, up: boolean): void {
@@ -125,12 +127,13 @@ export function createPools({ now, onChange }: PoolsNeeds): Pools {
       const untried = pool.targets.filter(target => !tried.has(target))
       const standing = untried.filter(target => target.state.ejectedUntil <= at)
       // When all are ejected, asking one of them beats refusing everybody.
-      return leastLoaded(standing.length > 0 ? standing : untried)
+      return leastLoaded(standing.length > 0 ? standing : untried, turn++)
     },
     failed(target) {
       const { state } = target
       state.failures++
-      state.ejectedUntil = now() + Math.min(LONGEST_EJECTION_MS, FIRST_EJECTION_MS * 2 ** (state.failures - 1))
+      state.ejectedUntil =
+        now() + Math.min(LONGEST_EJECTION_MS, FIRST_EJECTION_MS * 2 ** (state.failures - 1))
       if (state.failures === 1) tell(target, false)
     },
     answered(target) {
@@ -145,13 +148,17 @@ export function createPools({ now, onChange }: PoolsNeeds): Pools {
 
 function builtTarget(config: TargetConfig, state: TargetState): Target {
   const credential = config.apiKey === undefined ? {} : { authorization: `Bearer ${config.apiKey}` }
-  const own = Object.fromEntries(Object.entries(config.headers).map(([name, value]) => [name.toLowerCase(), value]))
+  const own = Object.fromEntries(
+    Object.entries(config.headers).map(([name, value]) => [name.toLowerCase(), value]),
+  )
   return { url: new URL(config.url), weight: config.weight, headers: { ...credential, ...own }, state }
 }
 
-function leastLoaded(targets: readonly Target[]): Target | undefined {
+/** @param turn - Where to begin, so that targets that are alike take turns. */
+function leastLoaded(targets: readonly Target[], turn: number): Target | undefined {
   let best: Target | undefined
-  for (const target of targets) {
+  for (let index = 0; index < targets.length; index++) {
+    const target = targets[(turn + index) % targets.length] as Target
     if (!best || target.state.inFlight / target.weight < best.state.inFlight / best.weight) best = target
   }
   return best

@@ -29,14 +29,19 @@ export interface UpstreamCall {
   abort(): void
 }
 
-export interface Proxy {
+export interface UpstreamProxy {
   send(origin: URL, request: UpstreamRequest, events: UpstreamEvents): UpstreamCall
   close(): void
 }
 
-const AGENT_OPTIONS: http.AgentOptions = { keepAlive: true, maxSockets: Number.POSITIVE_INFINITY, maxFreeSockets: 256, scheduling: 'lifo' }
+const AGENT_OPTIONS: http.AgentOptions = {
+  keepAlive: true,
+  maxSockets: Number.POSITIVE_INFINITY,
+  maxFreeSockets: 256,
+  scheduling: 'lifo',
+}
 
-export function createProxy(): Proxy {
+export function createProxy(): UpstreamProxy {
   const agents = { 'http:': new http.Agent(AGENT_OPTIONS), 'https:': new https.Agent(AGENT_OPTIONS) }
   const middlewares = new Map<string, Middleware>()
 

@@ -41,7 +41,11 @@ export interface StopHandle {
 }
 
 /** @param response - Its head was written. @returns When the answer is over but for its last byte. */
-export function relay({ answer, abort }: Answered, response: ServerResponse, needs: RelayNeeds): Promise<Relayed> {
+export function relay(
+  { answer, abort }: Answered,
+  response: ServerResponse,
+  needs: RelayNeeds,
+): Promise<Relayed> {
   const protocol = protocolOf(answer)
   const length = lengthOf(answer)
   let bytesOut = 0

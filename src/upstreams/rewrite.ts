@@ -5,12 +5,17 @@ import type { Rewrite } from '../contract/decision.schema.ts'
 import type { RequestBody } from '../contract/request.ts'
 
 /** @returns The bytes to send: the caller's own unless something was changed. */
-export function rewrittenBody(body: RequestBody | undefined, rewrite: Rewrite | undefined, path: string): Buffer | undefined {
+export function rewrittenBody(
+  body: RequestBody | undefined,
+  rewrite: Rewrite | undefined,
+  path: string,
+): Buffer | undefined {
   if (!body || (rewrite?.model === undefined && rewrite?.max_tokens === undefined)) return body?.bytes
   if (typeof body.value !== 'object' || body.value === null || Array.isArray(body.value)) return body.bytes
   const fields = body.value as Readonly<Record<string, unknown>>
   let text = body.text
-  if (rewrite.model !== undefined && fields.model !== rewrite.model) text = withMember(text, 'model', JSON.stringify(rewrite.model))
+  if (rewrite.model !== undefined && fields.model !== rewrite.model)
+    text = withMember(text, 'model', JSON.stringify(rewrite.model))
   if (rewrite.max_tokens !== undefined) text = lowered(text, fields, rewrite.max_tokens, path)
   return text === body.text ? body.bytes : Buffer.from(text, 'utf8')
 }
@@ -18,14 +23,23 @@ export function rewrittenBody(body: RequestBody | undefined, rewrite: Rewrite | 
 /** Every name that a server may read as the ceiling. */
 const CEILINGS = ['max_tokens', 'max_completion_tokens', 'n_predict', 'max_output_tokens']
 
-function lowered(text: string, fields: Readonly<Record<string, unknown>>, ceiling: number, path: string): string {
+function lowered(
+  text: string,
+  fields: Readonly<Record<string, unknown>>,
+  ceiling: number,
+  path: string,
+): string {
   if (path.startsWith('/api/')) return loweredOllama(text, fields, ceiling)
   const given = CEILINGS.filter(name => Object.hasOwn(fields, name))
   if (given.length === 0) {
     const own = path === '/completion' || path === '/infill' ? 'n_predict' : 'max_tokens'
     return withMember(text, own, String(ceiling))
   }
-  return given.reduce((changed, name) => (isLower(fields[name], ceiling) ? changed : withMember(changed, name, String(ceiling))), text)
+  return given.reduce(
+    (changed, name) =>
+      isLower(fields[name], ceiling) ? changed : withMember(changed, name, String(ceiling)),
+    text,
+  )
 }
 
 /** A negative number means without end to llama.cpp and Ollama; what is no number is no ceiling. */
@@ -34,7 +48,10 @@ function isLower(value: unknown, ceiling: number): boolean {
 }
 
 function loweredOllama(text: string, fields: Readonly<Record<string, unknown>>, ceiling: number): string {
-  const options = typeof fields.options === 'object' && fields.options !== null ? (fields.options as Record<string, unknown>) : {}
+  const options =
+    typeof fields.options === 'object' && fields.options !== null
+      ? (fields.options as Record<string, unknown>)
+      : {}
   if (isLower(options.num_predict, ceiling)) return text
   return withMember(text, 'options', JSON.stringify({ ...options, num_predict: ceiling }))
 }

@@ -20,11 +20,15 @@ export function route(
   if (model !== null) {
     const pool = pools.serving(model)
     if (pool) return pool
-    throw new GatewayError('model_not_found', 'no pool serves the model', { title: `The model ${JSON.stringify(model)} does not exist` })
+    throw new GatewayError('model_not_found', 'no pool serves the model', {
+      title: `The model ${JSON.stringify(model)} does not exist`,
+    })
   }
   const [only, ...others] = pools.all()
   if (only && others.length === 0) return only
-  throw new GatewayError('model_not_found', 'the request names no model and the policy no pool', { title: 'The request names no model' })
+  throw new GatewayError('model_not_found', 'the request names no model and the policy no pool', {
+    title: 'The request names no model',
+  })
 }
 
 function firstOf(names: readonly string[], pools: Pick<Pools, 'named' | 'standing'>): Pool {

@@ -14,7 +14,11 @@ export function protocolOf(answer: Pick<IncomingMessage, 'headers'>): StreamProt
 }
 
 const SAID = {
-  upstream_failed: { message: 'The model server broke off', type: 'server_error', code: 'upstream_unavailable' },
+  upstream_failed: {
+    message: 'The model server broke off',
+    type: 'server_error',
+    code: 'upstream_unavailable',
+  },
   expired: { message: 'The right to this answer has ended', type: 'permission_error', code: 'expired' },
   drained: { message: 'The gateway is stopping', type: 'server_error', code: 'overloaded' },
   revoked: { message: 'The grant was revoked', type: 'permission_error', code: 'revoked' },
@@ -24,10 +28,15 @@ const SAID = {
  * @param atBoundary - Whether the last byte sent was a line feed: half an event is closed first.
  * @returns What to send last, or undefined where the protocol has no such thing.
  */
-export function endingOf(protocol: StreamProtocol | undefined, why: keyof typeof SAID, atBoundary: boolean): string | undefined {
+export function endingOf(
+  protocol: StreamProtocol | undefined,
+  why: keyof typeof SAID,
+  atBoundary: boolean,
+): string | undefined {
   const { message, type, code } = SAID[why]
   const gap = atBoundary ? '' : '\n'
-  if (protocol === 'sse') return `${gap}\ndata: ${JSON.stringify({ error: { message, type, code, param: null } })}\n\n`
+  if (protocol === 'sse')
+    return `${gap}\ndata: ${JSON.stringify({ error: { message, type, code, param: null } })}\n\n`
   if (protocol === 'ndjson') return `${gap}${JSON.stringify({ error: message })}\n`
   return undefined
 }

@@ -17,7 +17,11 @@ export interface UpstreamHeaderFacts {
 }
 
 /** An allow-list of the caller's headers, the policy's changes, then the target's own. Never a credential of the caller's. */
-export function upstreamHeaders(facts: UpstreamHeaderFacts, pool: Pool, target: Target): Record<string, string> {
+export function upstreamHeaders(
+  facts: UpstreamHeaderFacts,
+  pool: Pool,
+  target: Target,
+): Record<string, string> {
   const named = connectionNamed(facts.headers)
   const sent: Record<string, string> = {}
   for (const [name, value] of facts.headers) {
@@ -36,7 +40,13 @@ export function upstreamHeaders(facts: UpstreamHeaderFacts, pool: Pool, target: 
 }
 
 function isForbidden(name: string): boolean {
-  return CREDENTIAL_HEADERS.has(name) || HOP_BY_HOP_HEADERS.has(name) || name === 'expect' || name === 'host' || name === 'content-length'
+  return (
+    CREDENTIAL_HEADERS.has(name) ||
+    HOP_BY_HOP_HEADERS.has(name) ||
+    name === 'expect' ||
+    name === 'host' ||
+    name === 'content-length'
+  )
 }
 
 /** `Connection` can name further headers that belong to this hop alone. */
@@ -48,7 +58,17 @@ function connectionNamed(headers: ReadonlyMap<string, string>): ReadonlySet<stri
 const NONE: ReadonlySet<string> = new Set()
 
 /** What tells a caller about the server behind the gateway, or is for the gateway alone. */
-const HIDDEN_ANSWER_HEADERS = new Set(['server', 'x-powered-by', 'via', 'set-cookie', 'alt-svc', 'x-request-id', 'x-decision-id', 'date', 'strict-transport-security'])
+const HIDDEN_ANSWER_HEADERS = new Set([
+  'server',
+  'x-powered-by',
+  'via',
+  'set-cookie',
+  'alt-svc',
+  'x-request-id',
+  'x-decision-id',
+  'date',
+  'strict-transport-security',
+])
 
 /** @param raw - Names and values in turn, as Node gives them. @returns The same form. */
 export function answerHeaders(raw: readonly string[]): string[] {

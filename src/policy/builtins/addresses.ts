@@ -24,7 +24,8 @@ export function parseAddress(text: string): Address | undefined {
 export function parseNetwork(text: string): Network | undefined {
   const [host = '', length = '', ...more] = text.split('/')
   const address = readAddress(host)
-  if (!address || more.length > 0 || !/^\d{1,8}$/.test(length) || Number(length) > address.bits) return undefined
+  if (!address || more.length > 0 || !/^\d{1,8}$/.test(length) || Number(length) > address.bits)
+    return undefined
   const prefix = Number(length)
   const cleared = { bits: address.bits, value: mask(address.value, address.bits, prefix) }
   const network = normal(cleared)
@@ -53,7 +54,9 @@ export function mask(value: bigint, bits: number, prefix: number): bigint {
 
 export function addressText({ bits, value }: Address): string {
   if (bits === 32) return [24n, 16n, 8n, 0n].map(shift => (value >> shift) & 0xffn).join('.')
-  const groups = Array.from({ length: 8 }, (_, i) => Number((value >> BigInt(112 - 16 * i)) & 0xffffn).toString(16))
+  const groups = Array.from({ length: 8 }, (_, i) =>
+    Number((value >> BigInt(112 - 16 * i)) & 0xffffn).toString(16),
+  )
   return shortened(groups)
 }
 

@@ -51,7 +51,8 @@ export const set = reader('set', (value): value is RegoSet => value instanceof R
 /** An operand that must be an integer of 64 bits. */
 export function integer(operands: readonly Value[], position: number): bigint {
   const value = number(operands, position).toBigInt()
-  if (value === undefined) throw new BuiltinError(`operand ${position + 1} must be integer number but got floating-point number`)
+  if (value === undefined)
+    throw new BuiltinError(`operand ${position + 1} must be integer number but got floating-point number`)
   return value
 }
 
@@ -74,7 +75,9 @@ export function collection(operands: readonly Value[], position: number): Value[
 export function strings(operands: readonly Value[], position: number): string[] {
   return collection(operands, position).map(member => {
     if (typeof member !== 'string') {
-      throw new BuiltinError(`operand ${position + 1} must be array of strings but got array containing ${typeName(member)}`)
+      throw new BuiltinError(
+        `operand ${position + 1} must be array of strings but got array containing ${typeName(member)}`,
+      )
     }
     return member
   })

@@ -25,7 +25,12 @@ export function isOffered(builtin: string): boolean {
  * @param opaCapabilitiesJson - What `opa capabilities --current` prints.
  * @returns the same document without the builtins that the engine does not offer.
  */
-export function capabilities(opaCapabilitiesJson: string): { builtins: { name: string }[] } & Record<string, unknown> {
-  const document = JSON.parse(opaCapabilitiesJson) as { builtins: { name: string }[] } & Record<string, unknown>
+export function capabilities(
+  opaCapabilitiesJson: string,
+): { builtins: { name: string }[] } & Record<string, unknown> {
+  const document = JSON.parse(opaCapabilitiesJson) as { builtins: { name: string }[] } & Record<
+    string,
+    unknown
+  >
   return { ...document, builtins: document.builtins.filter(({ name }) => isOffered(name)) }
 }

@@ -5,11 +5,13 @@ import { array, type Builtin, BuiltinError, type Builtins, collection, object, t
 export const collections: Builtins = {
   'object.subset': ([all, part]) => {
     const answer = subset(all as Value, part as Value)
-    if (answer === undefined) throw new BuiltinError('both arguments object.subset must be of the same type or array and set')
+    if (answer === undefined)
+      throw new BuiltinError('both arguments object.subset must be of the same type or array and set')
     return answer
   },
   'graph.reachable_paths': operands => paths(object(operands, 0), collection(operands, 1)),
-  'array.flatten': operands => array(operands, 0).flatMap(member => (Array.isArray(member) ? member : [member])),
+  'array.flatten': operands =>
+    array(operands, 0).flatMap(member => (Array.isArray(member) ? member : [member])),
   cast_array: operands => collection(operands, 0),
   cast_set: operands => new RegoSet(collection(operands, 0)),
   cast_string: only('string'),
@@ -68,7 +70,14 @@ function paths(graph: RegoObject, roots: readonly Value[]): RegoSet {
   return found
 }
 
-function follow(graph: RegoObject, node: Value, path: readonly Value[], seen: RegoSet, found: RegoSet): void {
+/** What was reached on one branch counts as reached on the next: OPA lists such a path once, cut short. */
+function follow(
+  graph: RegoObject,
+  node: Value,
+  path: readonly Value[],
+  reached: RegoSet,
+  found: RegoSet,
+): void {
   if (!graph.has(node)) {
     found.add([...path])
     return
@@ -76,10 +85,13 @@ function follow(graph: RegoObject, node: Value, path: readonly Value[], seen: Re
   const longer = [...path, node]
   const edges = edgesFrom(graph, node)
   if (edges.length === 0) found.add(longer)
-  const reached = new RegoSet([...seen, node])
   for (const neighbour of edges) {
-    if (reached.has(neighbour)) found.add(longer)
-    else follow(graph, neighbour, longer, reached, found)
+    if (reached.has(neighbour)) {
+      found.add(longer)
+    } else {
+      reached.add(node)
+      follow(graph, neighbour, longer, reached, found)
+    }
   }
 }
 

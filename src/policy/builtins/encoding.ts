@@ -48,19 +48,24 @@ function unescapeQuery(text: string): string {
   if (/%(?![0-9a-fA-F]{2})/.test(text)) throw new BuiltinError('invalid URL escape')
   const spaced = text.replaceAll('+', ' ')
   // Not decodeURIComponent: an escape may stand for any byte, also one that is no UTF-8.
-  return spaced.replace(/(?:%[0-9a-fA-F]{2})+/g, run => Buffer.from(run.replaceAll('%', ''), 'hex').toString())
+  return spaced.replace(/(?:%[0-9a-fA-F]{2})+/g, run =>
+    Buffer.from(run.replaceAll('%', ''), 'hex').toString(),
+  )
 }
 
 function encodeQuery(value: Value): string {
   const fields = asJson(value)
   if (!(fields instanceof RegoObject)) throw typeError(0, 'object', value)
-  const pairs = [...fields].sort(([a], [b]) => compareStrings(a as string, b as string)).flatMap(([key, field]) => {
-    const values = Array.isArray(field) ? field : [field]
-    return values.map(item => {
-      if (typeof item !== 'string') throw new BuiltinError('operand 1 values must be string, array[string], or set[string]')
-      return `${escapeQuery(key as string)}=${escapeQuery(item)}`
+  const pairs = [...fields]
+    .sort(([a], [b]) => compareStrings(a as string, b as string))
+    .flatMap(([key, field]) => {
+      const values = Array.isArray(field) ? field : [field]
+      return values.map(item => {
+        if (typeof item !== 'string')
+          throw new BuiltinError('operand 1 values must be string, array[string], or set[string]')
+        return `${escapeQuery(key as string)}=${escapeQuery(item)}`
+      })
     })
-  })
   return pairs.join('&')
 }
 

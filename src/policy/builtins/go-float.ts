@@ -71,7 +71,9 @@ function shortest(value: number): Digits {
 function exactly(value: number): Digits {
   if (value === 0) return { digits: '', point: 0 }
   const { mantissa, exponent } = parts(value)
-  const digits = (exponent >= 0 ? mantissa << BigInt(exponent) : mantissa * 5n ** BigInt(-exponent)).toString()
+  const digits = (
+    exponent >= 0 ? mantissa << BigInt(exponent) : mantissa * 5n ** BigInt(-exponent)
+  ).toString()
   const point = digits.length + Math.min(exponent, 0)
   return { digits: digits.replace(/0+$/, ''), point }
 }
@@ -83,7 +85,7 @@ function round({ digits, point }: Digits, keep: number): Digits {
   const rest = digits.slice(keep)
   const head = digits.slice(0, keep)
   const odd = Number(head.at(-1) ?? 0) % 2 === 1
-  const up = rest[0] as string > '5' || (rest[0] === '5' && (/[1-9]/.test(rest.slice(1)) || odd))
+  const up = (rest[0] as string) > '5' || (rest[0] === '5' && (/[1-9]/.test(rest.slice(1)) || odd))
   if (!up) return { digits: head.replace(/0+$/, ''), point: head === '' ? 0 : point }
   const raised = (BigInt(head || '0') + 1n).toString().padStart(keep, '0')
   return { digits: raised.replace(/0+$/, ''), point: point + raised.length - keep }

@@ -45,7 +45,10 @@ export function formatFloatVerb(value: number, format: Format): string | undefin
   const finite = Number.isFinite(value)
   const sign = text[0] === '-' ? '-' : plus ? '+' : space ? ' ' : text[0] === '+' ? '+' : ''
   const unsigned = text.replace(/^[+-]/, '')
-  const digits = format.sharp && finite && verb !== 'v' && known !== 'b' ? withPoint(unsigned, known, format.precision) : unsigned
+  const digits =
+    format.sharp && finite && verb !== 'v' && known !== 'b'
+      ? withPoint(unsigned, known, format.precision)
+      : unsigned
   if (zero && !minus && finite) return sign + digits.padStart((width ?? 0) - sign.length, '0')
   return pad((finite || sign !== '+' || plus ? sign : '+') + digits, { ...format, zero: false })
 }
@@ -81,6 +84,9 @@ function charOf(value: bigint): string {
 }
 
 function unicode(value: bigint, { sharp, precision }: Format): string {
-  const code = BigInt.asUintN(64, value).toString(16).toUpperCase().padStart(Math.max(precision ?? 4, 4), '0')
+  const code = BigInt.asUintN(64, value)
+    .toString(16)
+    .toUpperCase()
+    .padStart(Math.max(precision ?? 4, 4), '0')
   return `U+${code}${sharp && value <= 0x10ffffn ? ` '${charOf(value)}'` : ''}`
 }

@@ -50,7 +50,16 @@ class Printer {
   }
 
   private directive(): string {
-    const format: Format = { verb: '', plus: false, minus: false, sharp: false, space: false, zero: false, width: undefined, precision: undefined }
+    const format: Format = {
+      verb: '',
+      plus: false,
+      minus: false,
+      sharp: false,
+      space: false,
+      zero: false,
+      width: undefined,
+      precision: undefined,
+    }
     this.goodIndex = true
     this.indexed = false
     this.flags(format)
@@ -117,7 +126,9 @@ class Printer {
     const value = this.args[this.argument]
     if (this.argument >= this.args.length) return undefined
     this.argument++
-    return typeof value === 'bigint' && value <= 1_000_000n && value >= -1_000_000n ? Number(value) : undefined
+    return typeof value === 'bigint' && value <= 1_000_000n && value >= -1_000_000n
+      ? Number(value)
+      : undefined
   }
 
   private digits(): number | undefined {
@@ -152,13 +163,17 @@ class Printer {
 
 function write(format: Format, value: Argument): string {
   if (format.verb === 'T') return pad(typeOf(value), format)
-  return formatted(format, value) ?? `%!${format.verb}(${typeOf(value)}=${formatted({ ...format, verb: 'v' }, value)})`
+  return (
+    formatted(format, value) ??
+    `%!${format.verb}(${typeOf(value)}=${formatted({ ...format, verb: 'v' }, value)})`
+  )
 }
 
 /** @returns undefined when values of this type do not have the verb */
 function formatted(given: Format, value: Argument): string | undefined {
   // %+v and %#v are about structures and quotes, not about signs and points.
-  const format = given.verb === 'v' && !(typeof value === 'bigint' && isBig(value)) ? { ...given, plus: false } : given
+  const format =
+    given.verb === 'v' && !(typeof value === 'bigint' && isBig(value)) ? { ...given, plus: false } : given
   if (typeof value === 'string') return formatString(value, format)
   if (typeof value === 'number') return formatFloatVerb(value, format)
   return isBig(value) ? formatBigInteger(value, format) : formatInteger(value, format)
@@ -190,7 +205,9 @@ function hex(value: string, { verb, precision, sharp, space }: Format): string {
 }
 
 function canBackquote(text: string): boolean {
-  return ![...text].some(char => char === '`' || char === '\ufeff' || (char < ' ' && char !== '\t') || char === '\x7f')
+  return ![...text].some(
+    char => char === '`' || char === '\ufeff' || (char < ' ' && char !== '\t') || char === '\x7f',
+  )
 }
 
 /** To the width, counted in code points. */
@@ -212,6 +229,15 @@ function typeOf(value: Argument): string {
 }
 
 function tagged(value: Argument): string {
-  const plain: Format = { verb: 'v', plus: false, minus: false, sharp: false, space: false, zero: false, width: undefined, precision: undefined }
+  const plain: Format = {
+    verb: 'v',
+    plus: false,
+    minus: false,
+    sharp: false,
+    space: false,
+    zero: false,
+    width: undefined,
+    precision: undefined,
+  }
   return `${typeOf(value)}=${write(plain, value)}`
 }

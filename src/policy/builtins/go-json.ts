@@ -32,17 +32,32 @@ export function marshal(value: Value, indent?: string, prefix = ''): string {
       return enclose('{', members, '}', line, inner)
     }
     const members = item instanceof RegoSet ? item.sorted() : item
-    return enclose('[', members.map(member => write(member, inner)), ']', line, inner)
+    return enclose(
+      '[',
+      members.map(member => write(member, inner)),
+      ']',
+      line,
+      inner,
+    )
   }
 }
 
-function enclose(open: string, members: readonly string[], close: string, line: string, inner: string): string {
+function enclose(
+  open: string,
+  members: readonly string[],
+  close: string,
+  line: string,
+  inner: string,
+): string {
   if (members.length === 0) return open + close
   return open + members.map(member => inner + member).join(',') + line + close
 }
 
 function entries(object: RegoObject): [string, Value][] {
-  const named = [...object].map(([key, value]): [string, Value] => [typeof key === 'string' ? key : marshal(key), value])
+  const named = [...object].map(([key, value]): [string, Value] => [
+    typeof key === 'string' ? key : marshal(key),
+    value,
+  ])
   return named.sort((a, b) => compareStrings(a[0], b[0]))
 }
 
@@ -50,7 +65,8 @@ function entries(object: RegoObject): [string, Value][] {
 export function asJson(value: Value): Value {
   if (Array.isArray(value)) return value.map(asJson)
   if (value instanceof RegoSet) return value.sorted().map(asJson)
-  if (value instanceof RegoObject) return new RegoObject(entries(value).map(([key, member]) => [key, asJson(member)] as const))
+  if (value instanceof RegoObject)
+    return new RegoObject(entries(value).map(([key, member]) => [key, asJson(member)] as const))
   return value
 }
 
@@ -69,7 +85,8 @@ export function toPlain(value: Value): unknown {
   if (Array.isArray(value)) return value.map(toPlain)
   if (value instanceof RegoNumber) return value.toNumber()
   if (value instanceof RegoSet) return value.sorted().map(toPlain)
-  if (value instanceof RegoObject) return Object.fromEntries(entries(value).map(([key, member]) => [key, toPlain(member)]))
+  if (value instanceof RegoObject)
+    return Object.fromEntries(entries(value).map(([key, member]) => [key, toPlain(member)]))
   return value
 }
 

@@ -6,16 +6,39 @@
  */
 
 export type Element =
-  | 'January' | 'Jan' | '1' | '01'
-  | 'Monday' | 'Mon'
-  | '2' | '_2' | '02' | '__2' | '002'
-  | '15' | '3' | '03'
-  | '4' | '04' | '5' | '05'
-  | '2006' | '06'
-  | 'PM' | 'pm'
+  | 'January'
+  | 'Jan'
+  | '1'
+  | '01'
+  | 'Monday'
+  | 'Mon'
+  | '2'
+  | '_2'
+  | '02'
+  | '__2'
+  | '002'
+  | '15'
+  | '3'
+  | '03'
+  | '4'
+  | '04'
+  | '5'
+  | '05'
+  | '2006'
+  | '06'
+  | 'PM'
+  | 'pm'
   | 'MST'
-  | 'Z0700' | 'Z070000' | 'Z07' | 'Z07:00' | 'Z07:00:00'
-  | '-0700' | '-070000' | '-07' | '-07:00' | '-07:00:00'
+  | 'Z0700'
+  | 'Z070000'
+  | 'Z07'
+  | 'Z07:00'
+  | 'Z07:00:00'
+  | '-0700'
+  | '-070000'
+  | '-07'
+  | '-07:00'
+  | '-07:00:00'
   | 'fraction'
 
 export interface Piece {
@@ -69,7 +92,8 @@ function elementOf(text: string): Omit<Piece, 'literal'> {
   return { element: text as Element, digits: 0, trim: false, separator: '' }
 }
 
-export const MONTHS = 'January February March April May June July August September October November December'.split(' ')
+export const MONTHS =
+  'January February March April May June July August September October November December'.split(' ')
 export const WEEKDAYS = 'Sunday Monday Tuesday Wednesday Thursday Friday Saturday'.split(' ')
 
 /** The names that `time.format` and `time.parse_ns` take for Go's own layouts. */

@@ -1,7 +1,7 @@
 /**
  * Go text: strings quoted as `strconv.Quote` does, and values as OPA prints them: `{"a": [1, true]}`.
  */
-import { RegoNumber, RegoObject, RegoSet, type Value } from '../values.ts'
+import { RegoNumber, type RegoObject, RegoSet, type Value } from '../values.ts'
 
 const NAMED: Record<string, string> = {
   '\x07': '\\a',
@@ -36,6 +36,10 @@ export function printed(value: Value): string {
   if (value === null || typeof value === 'boolean') return String(value)
   if (value instanceof RegoNumber) return value.text
   if (Array.isArray(value)) return `[${value.map(printed).join(', ')}]`
-  if (value instanceof RegoSet) return value.size === 0 ? 'set()' : `{${value.sorted().map(printed).join(', ')}}`
-  return `{${(value as RegoObject).sorted().map(([k, v]) => `${printed(k)}: ${printed(v)}`).join(', ')}}`
+  if (value instanceof RegoSet)
+    return value.size === 0 ? 'set()' : `{${value.sorted().map(printed).join(', ')}}`
+  return `{${(value as RegoObject)
+    .sorted()
+    .map(([k, v]) => `${printed(k)}: ${printed(v)}`)
+    .join(', ')}}`
 }

@@ -86,9 +86,10 @@ function zoneOffset(element: string, offset: number): string {
   return (offset < 0 ? '-' : '+') + parts.join(element.includes(':') ? ':' : '')
 }
 
+/** Never more than nanoseconds, however long the layout. */
 function fraction({ digits, trim, separator }: Piece, nanos: number): string {
-  const shown = pad(nanos, 9).slice(0, digits).padEnd(Math.min(digits, 9), '0')
-  if (!trim) return separator + shown.padEnd(digits, '0')
+  const shown = pad(nanos, 9).slice(0, digits)
+  if (!trim) return separator + shown
   const significant = shown.replace(/0+$/, '')
   return significant === '' ? '' : separator + significant
 }

@@ -84,14 +84,22 @@ function readDate(value: string, element: string, found: Found): string | undefi
     case '2006':
       return number(value, /^\d{4}/, n => (found.year = n))
     case 'Jan':
-      return name(value, MONTHS.map(month => month.slice(0, 3)), i => (found.month = i + 1))
+      return name(
+        value,
+        MONTHS.map(month => month.slice(0, 3)),
+        i => (found.month = i + 1),
+      )
     case 'January':
       return name(value, MONTHS, i => (found.month = i + 1))
     case '1':
     case '01':
       return number(value, digits(element), n => (found.month = within('month', n, 1, 12)))
     case 'Mon':
-      return name(value, WEEKDAYS.map(day => day.slice(0, 3)), () => {})
+      return name(
+        value,
+        WEEKDAYS.map(day => day.slice(0, 3)),
+        () => {},
+      )
     case 'Monday':
       return name(value, WEEKDAYS, () => {})
     case '2':
@@ -129,7 +137,7 @@ function readClock(value: string, element: string, found: Found): string | undef
       return value.slice(2)
     }
     case 'MST':
-      return readZoneName(value, found)
+      return readZoneName(value)
     default:
       return undefined
   }
@@ -197,17 +205,15 @@ function readOffset(value: string, element: string, found: Found): string | unde
   return value.slice(match[0].length)
 }
 
-// Go takes an abbreviation for UTC unless the machine's own zone uses it; ours has no zone of its own.
-const ZONE_NAME = /^(?:UTC|ChST|MeST|GMT[+-]\d+|GMT|[+-]\d+|WITA|[A-Z]{4}T(?![A-Z])|[A-Z]{3}T(?![A-Z])|[A-Z]{3}(?![A-Z]))/
+// Go takes what it does not know for UTC, even GMT+3, and knows only the machine's zone; ours has none.
+const ZONE_NAME =
+  /^(?:UTC|ChST|MeST|GMT[+-]\d+|GMT|[+-]\d+|WITA|[A-Z]{4}T(?![A-Z])|[A-Z]{3}T(?![A-Z])|[A-Z]{3}(?![A-Z]))/
 
-function readZoneName(value: string, found: Found): string | undefined {
+function readZoneName(value: string): string | undefined {
   const match = ZONE_NAME.exec(value)
   if (!match) return undefined
   const hours = /^(?:GMT)?([+-]\d+)$/.exec(match[0])
-  if (hours) {
-    if (Math.abs(Number(hours[1])) > 23) return undefined
-    if (match[0].startsWith('GMT')) found.offset = Number(hours[1]) * 3600
-  }
+  if (hours && Math.abs(Number(hours[1])) > 23) return undefined
   return value.slice(match[0].length)
 }
 

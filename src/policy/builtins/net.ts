@@ -3,7 +3,16 @@
  * IPv4 address in IPv6 form, and a deny rule for `10.0.0.0/8` must not miss `::ffff:10.1.2.3`.
  */
 import { RegoNumber, RegoObject, RegoSet, type Value } from '../values.ts'
-import { type Address, addressText, contains, lastOf, type Network, networkOf, parseAddress, parseNetwork } from './addresses.ts'
+import {
+  type Address,
+  addressText,
+  contains,
+  lastOf,
+  type Network,
+  networkOf,
+  parseAddress,
+  parseNetwork,
+} from './addresses.ts'
 import { type Builtin, BuiltinError, type Builtins, collection, string } from './builtin.ts'
 
 const cidrContains: Builtin = operands => networkContains(string(operands, 0), string(operands, 1))
@@ -53,7 +62,8 @@ function matchable(value: Value, position: number): [string, Value][] {
         : []
   return named.map(([member, name]) => {
     const text = Array.isArray(member) ? member[0] : member
-    if (typeof text !== 'string') throw new BuiltinError(`operand ${position}: element must be string or non-empty array`)
+    if (typeof text !== 'string')
+      throw new BuiltinError(`operand ${position}: element must be string or non-empty array`)
     return [text, name]
   })
 }
@@ -61,7 +71,8 @@ function matchable(value: Value, position: number): [string, Value][] {
 function* expand(network: Network): Generator<string> {
   const size = 1n << BigInt(network.bits - network.prefix)
   if (size > MOST_ADDRESSES) throw new BuiltinError('the network is too large', { halt: true })
-  for (let value = network.value; value < network.value + size; value++) yield addressText({ bits: network.bits, value })
+  for (let value = network.value; value < network.value + size; value++)
+    yield addressText({ bits: network.bits, value })
 }
 
 interface Range {
@@ -89,7 +100,9 @@ function classPrefix({ value }: Address): number {
 }
 
 function merge(ranges: readonly Range[]): string[] {
-  const sorted = [...ranges].sort((a, b) => a.bits - b.bits || sign(a.last - b.last) || sign(a.first - b.first))
+  const sorted = [...ranges].sort(
+    (a, b) => a.bits - b.bits || sign(a.last - b.last) || sign(a.first - b.first),
+  )
   for (let i = sorted.length - 1; i > 0; i--) {
     const [lower, upper] = [sorted[i - 1] as Range, sorted[i] as Range]
     if (lower.bits !== upper.bits || upper.first - 1n > lower.last) continue

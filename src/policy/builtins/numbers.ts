@@ -29,7 +29,9 @@ function range(from: bigint, to: bigint, step: bigint): Value[] {
   const distance = from <= to ? to - from : from - to
   if (distance / step > LONGEST_RANGE) throw new BuiltinError('the range is too long', { halt: true })
   const direction = from <= to ? step : -step
-  return Array.from({ length: Number(distance / step) + 1 }, (_, i) => RegoNumber.of(from + direction * BigInt(i)))
+  return Array.from({ length: Number(distance / step) + 1 }, (_, i) =>
+    RegoNumber.of(from + direction * BigInt(i)),
+  )
 }
 
 /** The same for the same decision and the same question, or a replay would decide otherwise. */
@@ -55,7 +57,10 @@ function parseUuid(text: string): RegoObject | undefined {
   if (plain === undefined) return undefined
   const bytes = Buffer.from(plain, 'hex')
   const version = (bytes[6] as number) >> 4
-  const fields: Record<string, Value> = { version: RegoNumber.of(version), variant: variantOf(bytes[8] as number) }
+  const fields: Record<string, Value> = {
+    version: RegoNumber.of(version),
+    variant: variantOf(bytes[8] as number),
+  }
   return RegoObject.of(version === 1 || version === 2 ? { ...fields, ...timed(bytes, version) } : fields)
 }
 
@@ -73,7 +78,8 @@ function timed(bytes: Buffer, version: number): Record<string, Value> {
   const scope = first & 2 ? 'local' : 'global'
   const cast = first & 1 ? 'multicast' : 'unicast'
   const fields: Record<string, Value> = {
-    time: RegoNumber.of((((high << 48n) | (middle << 32n) | low) - GREGORIAN) * 100n),
+    // Go's 64 bits run over for years before 1678, and OPA answers that.
+    time: RegoNumber.of(BigInt.asIntN(64, (((high << 48n) | (middle << 32n) | low) - GREGORIAN) * 100n)),
     nodeid: bytes.toString('hex', 10).replace(/..(?=.)/g, '$&-'),
     macvariables: `${scope}:${cast}`,
     clocksequence: RegoNumber.of(bytes.readUInt16BE(8) & 0x3fff),

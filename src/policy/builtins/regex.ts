@@ -11,17 +11,28 @@ export const regex: Builtins = {
   'regex.split': operands => split(compiled(string(operands, 0)), string(operands, 0), string(operands, 1)),
   'regex.find_n': operands => {
     const text = string(operands, 1)
-    return matches(compiled(string(operands, 0)), text, smallInteger(operands, 2)).map(match => match.groups[0] as string)
+    return matches(compiled(string(operands, 0)), text, smallInteger(operands, 2)).map(
+      match => match.groups[0] as string,
+    )
   },
   'regex.replace': operands => {
     const text = string(operands, 0)
     return replace(compiled(string(operands, 1)), text, string(operands, 2))
   },
   'regex.template_match': operands => {
-    const [pattern, text, start, end] = [0, 1, 2, 3].map(i => string(operands, i)) as [string, string, string, string]
-    if (Buffer.byteLength(start) !== 1) throw new BuiltinError('start delimiter has to be exactly one character long')
-    if (Buffer.byteLength(end) !== 1) throw new BuiltinError('end delimiter has to be exactly one character long')
-    return compiled(templated(pattern, start, end)).matcher(text).find()
+    const [pattern, text, start, end] = [0, 1, 2, 3].map(i => string(operands, i)) as [
+      string,
+      string,
+      string,
+      string,
+    ]
+    if (Buffer.byteLength(start) !== 1)
+      throw new BuiltinError('start delimiter has to be exactly one character long')
+    if (Buffer.byteLength(end) !== 1)
+      throw new BuiltinError('end delimiter has to be exactly one character long')
+    return compiled(templated(pattern, start, end))
+      .matcher(text)
+      .find()
   },
   'regex.globs_match': operands => globsIntersect(string(operands, 0), string(operands, 1)),
   'glob.quote_meta': operands => string(operands, 0).replace(/[*?\\[\]{}]/g, '\\$&'),
@@ -40,7 +51,10 @@ function compiled(pattern: string): RE2JS {
     cache.set(pattern, fresh)
     return fresh
   } catch (cause) {
-    throw new BuiltinError(`error parsing regexp: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
+    throw new BuiltinError(
+      `error parsing regexp: ${cause instanceof Error ? cause.message : String(cause)}`,
+      { cause },
+    )
   }
 }
 
@@ -99,12 +113,15 @@ function replace(pattern: RE2JS, text: string, template: string): string {
 
 /** `$1`, `${name}` and `$$`; as in Go `$1x` is the group named `1x`, and an unknown group is nothing. */
 function expand(template: string, { groups, names }: Match): string {
-  return template.replace(/\$(?:\$|\{([\p{L}\p{Nd}_]+)\}|([\p{L}\p{Nd}_]+))/gu, (all, braced?: string, bare?: string) => {
-    const name = braced ?? bare
-    if (name === undefined) return all === '$$' ? '$' : all
-    const index = /^\d+$/.test(name) ? Number(name) : names[name]
-    return (index === undefined ? undefined : groups[index]) ?? ''
-  })
+  return template.replace(
+    /\$(?:\$|\{([\p{L}\p{Nd}_]+)\}|([\p{L}\p{Nd}_]+))/gu,
+    (all, braced?: string, bare?: string) => {
+      const name = braced ?? bare
+      if (name === undefined) return all === '$$' ? '$' : all
+      const index = /^\d+$/.test(name) ? Number(name) : names[name]
+      return (index === undefined ? undefined : groups[index]) ?? ''
+    },
+  )
 }
 
 /** Text outside the delimiters is literal, inside it is a pattern; they nest. */

@@ -11,4 +11,6 @@ import { time } from './time.ts'
 
 const FAMILIES = [collections, encoding, hashes, net, numbers, regex, strings, time]
 
-export const BUILTINS: ReadonlyMap<string, Builtin> = new Map(FAMILIES.flatMap(family => Object.entries(family)))
+export const BUILTINS: ReadonlyMap<string, Builtin> = new Map(
+  FAMILIES.flatMap(family => Object.entries(family)),
+)

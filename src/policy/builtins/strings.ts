@@ -4,7 +4,17 @@
  * in, `format_int` gives up beyond 32 bits, `concat` takes a set in no order.
  */
 import { RegoNumber, RegoSet, type Value } from '../values.ts'
-import { array, type Builtin, BuiltinError, type Builtins, number, object, string, strings as stringsIn, typeError } from './builtin.ts'
+import {
+  array,
+  type Builtin,
+  BuiltinError,
+  type Builtins,
+  number,
+  object,
+  string,
+  strings as stringsIn,
+  typeError,
+} from './builtin.ts'
 import { type Argument, sprintf } from './go-fmt.ts'
 import { printed } from './go-text.ts'
 
@@ -28,7 +38,9 @@ export const strings: Builtins = {
 function argument(value: Value): Argument {
   if (typeof value === 'string') return value
   if (!(value instanceof RegoNumber)) return printed(value)
-  return /^[+-]?\d+$/.test(value.text) ? BigInt(value.text) : value.toNumber()
+  if (/^[+-]?\d+$/.test(value.text)) return BigInt(value.text)
+  const float = value.toNumber()
+  return Number.isFinite(float) ? float : value.text
 }
 
 /** In a template string, what has no value arrives as an empty set. */
@@ -40,11 +52,14 @@ function interpolated(value: Value): string {
 }
 
 function pairs(operands: readonly Value[]): [string, string][] {
-  return object(operands, 0).sorted().map(([old, replacement]) => {
-    if (typeof old !== 'string') throw new BuiltinError('operand 1 non-string key found in pattern object')
-    if (typeof replacement !== 'string') throw new BuiltinError('operand 1 non-string value found in pattern object')
-    return [old, replacement]
-  })
+  return object(operands, 0)
+    .sorted()
+    .map(([old, replacement]) => {
+      if (typeof old !== 'string') throw new BuiltinError('operand 1 non-string key found in pattern object')
+      if (typeof replacement !== 'string')
+        throw new BuiltinError('operand 1 non-string value found in pattern object')
+      return [old, replacement]
+    })
 }
 
 /** As Go's Replacer: from left to right, at each place the first of the pairs that fits, each text once. */
@@ -96,7 +111,8 @@ function anyMatch(fits: (text: string, part: string) => boolean): Builtin {
 function oneOrMore(operands: readonly Value[], position: number): string[] {
   const value = operands[position] as Value
   if (typeof value === 'string') return [value]
-  if (!Array.isArray(value) && !(value instanceof RegoSet)) throw typeError(position, 'one of {string, set, array}', value)
+  if (!Array.isArray(value) && !(value instanceof RegoSet))
+    throw typeError(position, 'one of {string, set, array}', value)
   return stringsIn(operands, position)
 }
 

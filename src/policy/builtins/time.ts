@@ -1,7 +1,17 @@
 /** time.*: the clock of the decision, dates, and Go's layouts. */
 import { RegoNumber, type Value } from '../values.ts'
 import { BuiltinError, type Builtins, integer, number, smallInteger, string, typeError } from './builtin.ts'
-import { civilAt, daysIn, fromNanos, type Instant, instantOf, toNanos, UTC, weekdayOf, type Zone } from './go-calendar.ts'
+import {
+  civilAt,
+  daysIn,
+  fromNanos,
+  type Instant,
+  instantOf,
+  toNanos,
+  UTC,
+  weekdayOf,
+  type Zone,
+} from './go-calendar.ts'
 import { parseDuration } from './go-duration.ts'
 import { NAMED_LAYOUTS, WEEKDAYS } from './go-layout.ts'
 import { formatTime } from './go-time-format.ts'
@@ -76,7 +86,8 @@ function instantAt(operands: readonly Value[], position: number): Instant {
 
 /** Years, months, days, hours, minutes and seconds between two moments, on the first one's clock. */
 function difference(a: Moment, b: Moment): number[] {
-  const swap = a.instant.seconds > b.instant.seconds ||
+  const swap =
+    a.instant.seconds > b.instant.seconds ||
     (a.instant.seconds === b.instant.seconds && a.instant.nanos > b.instant.nanos)
   const from = civilAt((swap ? b : a).instant, a.zone)
   const to = civilAt((swap ? a : b).instant, a.zone)

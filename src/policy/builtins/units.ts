@@ -16,7 +16,10 @@ const MOST_EXPONENT_DIGITS = 6
 export function parseUnits(text: string): RegoNumber {
   const { amount, unit } = split(text.replaceAll('"', ''))
   const known = unit.slice(0, 1) + unit.slice(1).toLowerCase()
-  const { numerator, denominator } = times(ratio(amount), known === 'm' ? { numerator: 1n, denominator: 1000n } : siFactor(known))
+  const { numerator, denominator } = times(
+    ratio(amount),
+    known === 'm' ? { numerator: 1n, denominator: 1000n } : siFactor(known),
+  )
   if (numerator % denominator === 0n) return RegoNumber.of(numerator / denominator)
   return new RegoNumber(rounded(numerator, denominator))
 }
@@ -32,7 +35,8 @@ function split(text: string): { amount: string; unit: string } {
   if (text.includes(' ')) throw new BuiltinError('spaces not allowed in resource strings')
   const [amount = ''] = /^(?:[\d.+-]|[eE](?=[\d+-])[+-]?)*/.exec(text) ?? []
   if (amount === '') throw new BuiltinError('no amount provided')
-  if (new RegExp(`[eE][+-]?\\d{${MOST_EXPONENT_DIGITS + 1}}`).test(amount)) throw new BuiltinError('exponent too large')
+  if (new RegExp(`[eE][+-]?\\d{${MOST_EXPONENT_DIGITS + 1}}`).test(amount))
+    throw new BuiltinError('exponent too large')
   return { amount, unit: text.slice(amount.length) }
 }
 
@@ -67,7 +71,8 @@ function siFactor(unit: string): Ratio {
 function bytesFactor(unit: string): Ratio {
   if (unit === '') return factor(1n, 0)
   const power = POWERS.indexOf(unit.slice(0, 1)) + 1
-  if (power === 0 || !['', 'b', 'i', 'ib'].includes(unit.slice(1))) throw new BuiltinError(`byte unit ${unit} not recognized`)
+  if (power === 0 || !['', 'b', 'i', 'ib'].includes(unit.slice(1)))
+    throw new BuiltinError(`byte unit ${unit} not recognized`)
   return factor(unit[1] === 'i' ? 1024n : 1000n, power)
 }
 

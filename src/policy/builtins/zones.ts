@@ -6,7 +6,7 @@
  */
 import { BuiltinError } from './builtin.ts'
 import { UTC, type Zone } from './go-calendar.ts'
-import { zoneAbbreviation } from './zone-names.ts'
+import { isZoneName, zoneAbbreviation } from './zone-names.ts'
 
 const HOUR = 3600
 const known = new Map<string, Zone>()
@@ -40,12 +40,11 @@ function createZone(name: string): Zone {
     return offset
   }
 
-  return { offsetAt, nameAt: seconds => zoneAbbreviation(name, offsetAt(seconds), offsetAt) }
+  return { offsetAt, nameAt: seconds => zoneAbbreviation(name, offsetAt(seconds)) }
 }
 
 function clockOf(name: string): Intl.DateTimeFormat {
-  // Intl takes any case, and offsets such as "+01:00"; Go takes neither.
-  if (/^[+-]/.test(name) || name === name.toLowerCase()) throw unknown(name)
+  if (!isZoneName(name)) throw unknown(name)
   try {
     return new Intl.DateTimeFormat('en-US', {
       timeZone: name,
