@@ -1,0 +1,239 @@
+/**
+ * A real gateway for a test: the built command in a process of its own, in a folder of its own.
+ */
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { createInterface } from 'node:readline'
+import { setImmediate } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { newApiKey } from '../../src/identity/api-key.ts'
+
+export const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url))
+export const REFERENCE_POLICIES = fileURLToPath(new URL('../../policies', import.meta.url))
+
+/** Lets everybody with a key do everything, and says under which name. */
+export const OPEN_POLICY = { 'gateway.rego': 'package gateway\n\ndecision := {"allow": true, "rule": "open"}\n' }
+
+export interface KeySpec {
+  readonly principal: string
+  readonly roles?: readonly string[]
+  readonly team?: string
+  readonly expires_at?: string
+}
+
+export interface GatewayOptions {
+  /** The files of the policy folder; or the path of one elsewhere. */
+  readonly policy?: Readonly<Record<string, string>> | string
+  /** URLs of the servers in the pool `chat`, which serves `tiny`. */
+  readonly targets?: readonly string[]
+  /** Merged over the test's own config, section by section. */
+  readonly config?: Readonly<Record<string, object>>
+  readonly keys?: readonly KeySpec[]
+  readonly env?: Readonly<Record<string, string>>
+  /** Reuse the folder of a gateway that was stopped or killed. */
+  readonly folder?: string
+}
+
+export interface LogLine {
+  readonly event: string
+  readonly [name: string]: unknown
+}
+
+export interface AuditRecord {
+  readonly event: string
+  readonly decision_id?: string
+  // biome-ignore lint/suspicious/noExplicitAny: a test looks wherever it wants to
+  readonly [name: string]: any
+}
+
+export interface RunningGateway {
+  readonly folder: string
+  readonly url: string
+  readonly adminUrl: string
+  readonly process: ChildProcess
+  /** Secrets, by principal. */
+  readonly keys: Readonly<Record<string, string>>
+  /** Writes files of the policy folder. */
+  writePolicy(files: Readonly<Record<string, string>>): void
+  /** Resolves with the first line of the log, past or to come, that fits and was not handed out before. */
+  logged(event: string, fits?: (line: LogLine) => boolean): Promise<LogLine>
+  log(): readonly LogLine[]
+  /** All records that are in the audit file now. */
+  audit(): AuditRecord[]
+  /** Resolves with the first record that fits, once it is there. */
+  audited(fits: (record: AuditRecord) => boolean): Promise<AuditRecord>
+  // biome-ignore lint/suspicious/noExplicitAny: a test looks wherever it wants to
+  status(): Promise<any>
+  /** Runs another command with this gateway's config. */
+  command(...args: string[]): Promise<CommandResult>
+  /** SIGTERM, unless told otherwise. @returns The exit code. */
+  stop(signal?: NodeJS.Signals): Promise<number | null>
+}
+
+export interface CommandResult {
+  readonly code: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+const running = new Set<RunningGateway>()
+const folders = new Set<string>()
+
+/** For `afterEach`: nothing that a test started outlives it. */
+export async function stopAll(): Promise<void> {
+  for (const gateway of running) await gateway.stop('SIGKILL')
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true })
+  folders.clear()
+}
+
+export function newFolder(): string {
+  const folder = mkdtempSync(path.join(tmpdir(), 'sallyport-test-'))
+  folders.add(folder)
+  return folder
+}
+
+export function writeFiles(folder: string, files: Readonly<Record<string, string>>): void {
+  for (const [name, text] of Object.entries(files)) {
+    mkdirSync(path.dirname(path.join(folder, name)), { recursive: true })
+    writeFileSync(path.join(folder, name), text)
+  }
+}
+
+export function runCommand(args: readonly string[], options: { cwd?: string; env?: NodeJS.ProcessEnv } = {}): Promise<CommandResult> {
+  const env = { ...process.env, ...options.env }
+  return new Promise(resolve => {
+    execFile(process.execPath, [CLI, ...args], { ...options, env, maxBuffer: 1 << 26 }, (error, stdout, stderr) => {
+      resolve({ code: error ? Number(error.code ?? -1) : 0, stdout, stderr })
+    })
+  })
+}
+
+export async function startGateway(options: GatewayOptions = {}): Promise<RunningGateway> {
+  const folder = options.folder ?? newFolder()
+  const keys = prepare(folder, options)
+  const child = spawn(process.execPath, [CLI, 'serve', '--config', 'gateway.config.json'], {
+    cwd: folder,
+    env: { ...process.env, ...options.env },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  const lines: LogLine[] = []
+  const handedOut = new Set<LogLine>()
+  const readers = new Set<() => void>()
+  const other: string[] = []
+  createInterface({ input: child.stderr as NodeJS.ReadableStream }).on('line', text => {
+    if (text.startsWith('{')) lines.push(JSON.parse(text) as LogLine)
+    else other.push(text)
+    for (const reader of readers) reader()
+  })
+
+  function logged(event: string, fits: (line: LogLine) => boolean = () => true): Promise<LogLine> {
+    return new Promise((resolve, reject) => {
+      const look = (): boolean => {
+        const found = lines.find(line => line.event === event && !handedOut.has(line) && fits(line))
+        if (found) {
+          handedOut.add(found)
+          settle(() => resolve(found))
+        }
+        return found !== undefined
+      }
+      const gone = (): void => settle(() => reject(new Error(`the gateway ended before ${event}:\n${JSON.stringify(lines)}\n${other.join('\n')}`)))
+      const settle = (done: () => void): void => {
+        readers.delete(look)
+        child.off('close', gone)
+        done()
+      }
+      if (look()) return
+      readers.add(look)
+      child.once('close', gone)
+    })
+  }
+
+  const auditFile = path.join(folder, 'audit.jsonl')
+  const audit = (): AuditRecord[] =>
+    readFileSync(auditFile, 'utf8')
+      .split('\n')
+      .filter(line => line.endsWith('}'))
+      .map(line => JSON.parse(line) as AuditRecord)
+
+  const listening = await logged('listening')
+  const gateway: RunningGateway = {
+    folder,
+    url: String(listening.url),
+    adminUrl: String(listening.admin_url),
+    process: child,
+    keys,
+    writePolicy: files => writeFiles(path.join(folder, 'policies'), files),
+    logged,
+    log: () => lines,
+    audit,
+    async audited(fits) {
+      for (;;) {
+        const found = audit().find(fits)
+        if (found) return found
+        await setImmediate()
+      }
+    },
+    status: async () => (await fetch(`${String(listening.admin_url)}/status`)).json(),
+    command: (...args) => runCommand(args, { cwd: folder, ...(options.env ? { env: { ...options.env } } : {}) }),
+    async stop(signal = 'SIGTERM') {
+      running.delete(gateway)
+      if (child.exitCode !== null || child.signalCode !== null) return child.exitCode
+      child.kill(signal)
+      const [code] = await once(child, 'close')
+      return code as number | null
+    },
+  }
+  running.add(gateway)
+  return gateway
+}
+
+/** Writes what the gateway will read. @returns The secrets of the keys. */
+export function prepare(folder: string, options: GatewayOptions): Record<string, string> {
+  const policy = options.policy ?? OPEN_POLICY
+  if (typeof policy !== 'string') writeFiles(path.join(folder, 'policies'), policy)
+  const own: Record<string, object> = {
+    listen: { port: 0, drain: '5s' },
+    admin: { port: 0 },
+    policy: { path: typeof policy === 'string' ? policy : 'policies' },
+    pools: { chat: { models: ['tiny'], targets: (options.targets ?? ['http://127.0.0.1:9']).map(url => ({ url })) } },
+  }
+  for (const [name, section] of Object.entries(options.config ?? {})) own[name] = { ...own[name], ...section }
+  writeFileSync(path.join(folder, 'gateway.config.json'), JSON.stringify(own, null, 2))
+  return options.keys || options.folder === undefined ? writeKeys(folder, options.keys ?? [{ principal: 'dev', roles: ['developer'] }]) : {}
+}
+
+function writeKeys(folder: string, specs: readonly KeySpec[]): Record<string, string> {
+  const secrets: Record<string, string> = {}
+  const keys = specs.map(({ principal, roles = [], team, expires_at }) => {
+    const { id, secret, digest } = newApiKey()
+    secrets[principal] = secret
+    return { id, hash: digest, principal, kind: 'service', roles, team: team ?? null, expires_at: expires_at ?? null }
+  })
+  writeFileSync(path.join(folder, 'keys.json'), JSON.stringify({ keys }))
+  return secrets
+}
+
+export interface ChatOptions {
+  readonly key?: string | undefined
+  readonly body?: object
+  readonly headers?: Readonly<Record<string, string>>
+  readonly signal?: AbortSignal
+}
+
+/** Asks for a chat completion with `fetch`. Without `key` the principal `dev` asks. */
+export function chat(gateway: RunningGateway, { key = gateway.keys.dev, body, headers, signal }: ChatOptions = {}): Promise<Response> {
+  return fetch(`${gateway.url}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...(key ? { authorization: `Bearer ${key}` } : {}), ...headers },
+    body: JSON.stringify({ model: 'tiny', max_tokens: 4, messages: [{ role: 'user', content: 'hello' }], ...body }),
+    ...(signal ? { signal } : {}),
+  })
+}
+
+/** @returns The `error` of an answer in OpenAI's form. */
+export async function errorOf(response: Response): Promise<{ code: string; message: string; type: string }> {
+  return ((await response.json()) as { error: { code: string; message: string; type: string } }).error
+}
