@@ -24,11 +24,7 @@ const LOOK_ANYWAY_MS = 5000
  */
 export function watchPath(target: string, notice: () => void): Watcher {
   const parent = path.dirname(target)
-  const inside = (file: string): boolean =>
-    file === parent || file === target || file.startsWith(target + path.sep)
-  // Beside the target only its own name counts, and hidden names: `..data` is what Kubernetes switches.
-  const beside = (file: string): boolean =>
-    path.dirname(file) === parent && path.basename(file).startsWith('..')
+  const inside = (file: string): boolean => file === target || file.startsWith(target + path.sep)
   let quiet: NodeJS.Timeout | undefined
 
   const restart = (): void => {
@@ -37,10 +33,16 @@ export function watchPath(target: string, notice: () => void): Watcher {
   }
   const watcher = watch([target, parent], {
     ignoreInitial: true,
-    ignored: file => !inside(file) && !beside(file),
-    followSymlinks: true,
+    ignored: file => file !== parent && !inside(file),
   })
   watcher.on('all', restart)
+  // A symlink that is switched to a folder that was there before is no event of its own.
+  watcher.on('raw', (_event, _file, details) => {
+    const { watchedPath } = (details ?? {}) as { watchedPath?: string }
+    if (watchedPath !== undefined && inside(watchedPath)) restart()
+  })
+  // What changed before the watch stood was not seen.
+  watcher.on('ready', restart)
   // A watch that fails leaves the look that is taken anyway.
   watcher.on('error', () => {})
   const anyway = setInterval(notice, LOOK_ANYWAY_MS).unref()

@@ -11,7 +11,7 @@ import { openWorkshop } from './compile.ts'
 import { createEngine } from './engine.ts'
 import { EngineError } from './engine-error.ts'
 import { requireOpa } from './opa-command.ts'
-import { createRevision, type Revision } from './revision.ts'
+import { createRevision, type Revision, UndefinedDecision } from './revision.ts'
 import { SAMPLE_INSTANT, sampleInputs } from './samples.ts'
 import { readSource, type Snapshot } from './source.ts'
 
@@ -105,26 +105,38 @@ async function load(bundle: Bundle, id: string, needs: CandidateNeeds, step: Ste
 const ROUNDS = 5
 
 function trySamples(revision: Revision, needs: CandidateNeeds): void {
+  const { maxEvaluationMs } = needs
   for (const input of sampleInputs(needs.models(), needs.pools())) {
     let best = Number.POSITIVE_INFINITY
-    for (let round = 0; round < ROUNDS && best > needs.maxEvaluationMs; round++) {
-      const began = performance.now()
-      try {
-        revision.decide(input, SAMPLE_INSTANT)
-      } catch (cause) {
-        if (cause instanceof GatewayError) throw refused(needs, cause.code, cause.message)
-        throw cause
-      }
-      best = performance.now() - began
-    }
-    if (best > needs.maxEvaluationMs) {
-      throw refused(
-        needs,
-        'too_slow',
-        `a decision took ${best.toFixed(1)} ms; ${needs.maxEvaluationMs} ms are allowed`,
+    for (let round = 0; round < ROUNDS && best > maxEvaluationMs; round++) {
+      best = Math.min(
+        best,
+        timeOf(() => trySample(input, revision, needs)),
       )
     }
+    if (best > maxEvaluationMs) {
+      const took = `a decision took ${best.toFixed(1)} ms; ${maxEvaluationMs} ms are allowed`
+      throw refused(needs, 'too_slow', took)
+    }
   }
+}
+
+function trySample(input: string, revision: Revision, needs: CandidateNeeds): void {
+  try {
+    revision.decide(input, SAMPLE_INSTANT)
+  } catch (cause) {
+    // A policy may have nothing to say of a sample; callers of whom that is true are refused.
+    if (cause instanceof UndefinedDecision) return
+    if (cause instanceof GatewayError) throw refused(needs, cause.code, cause.message)
+    throw cause
+  }
+}
+
+/** @returns Milliseconds. */
+function timeOf(work: () => void): number {
+  const began = performance.now()
+  work()
+  return performance.now() - began
 }
 
 function refuseIfAny(findings: readonly Finding[]): void {

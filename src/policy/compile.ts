@@ -12,6 +12,7 @@ import { inputSchema } from '../contract/input.schema.ts'
 import { capabilities } from './builtins/capabilities.ts'
 import { type Bundle, readBundle } from './bundle.ts'
 import type { OpaCommand, OpaOutput } from './opa-command.ts'
+import { type Coverage, coverageIn, findingsIn, resultsIn, type TestResult } from './opa-output.ts'
 import { type Snapshot, writeSnapshot } from './source.ts'
 
 export interface Workshop {
@@ -31,22 +32,6 @@ export interface TestRun {
   readonly findings: readonly Finding[]
   /** Of lines, per cent; only when asked for. */
   readonly coverage?: Coverage
-}
-
-export interface Coverage {
-  readonly percent: number
-  readonly files: Readonly<
-    Record<string, { readonly percent: number; readonly uncovered: readonly number[] }>
-  >
-}
-
-export interface TestResult {
-  readonly name: string
-  readonly kind: 'unit' | 'scenario'
-  readonly file: string
-  readonly line: number
-  readonly outcome: 'pass' | 'fail'
-  readonly message: string
 }
 
 /**
@@ -122,110 +107,4 @@ function offered(opa: OpaCommand): Promise<string> {
   offeredBy.set(opa.path, asked)
   asked.catch(() => offeredBy.delete(opa.path))
   return asked
-}
-
-interface OpaError {
-  readonly message: string
-  readonly code?: string
-  readonly location?: { readonly file?: string; readonly row?: number; readonly col?: number }
-}
-
-/** OPA tells its findings as JSON, or as lines of text, on either output. */
-function findingsIn({ stdout, stderr }: OpaOutput, show: (name: string) => string): Finding[] {
-  for (const text of [stdout, stderr]) {
-    const errors = tryJson<{ errors?: OpaError[] }>(text)?.errors
-    if (errors) return errors.map(error => findingOf(error, show))
-  }
-  const told = [stdout, stderr]
-    .join('\n')
-    .split('\n')
-    .filter(line => line.trim() !== '' && !/^\d+ errors? occurred/.test(line))
-  const findings: Finding[] = []
-  for (const line of told) {
-    const placed =
-      /^(?:error: )?(?:\d+ errors? occurred: )?([^\s:]+\.(?:rego|json|ya?ml)):(\d+):(?:(\d+):)? ?(?:(rego_\w+): )?(.*)$/.exec(
-        line,
-      )
-    if (placed) {
-      const [, file = '', row, column, code, message = ''] = placed
-      findings.push({
-        severity: 'error',
-        code: code ?? 'rego_error',
-        message,
-        file: show(file),
-        line: Number(row),
-        column: Number(column ?? 1),
-      })
-    } else
-      findings.push({
-        severity: 'error',
-        code: 'rego_error',
-        message: line.replace(/^error: /, '').trim(),
-        file: show('.'),
-        line: 0,
-        column: 0,
-      })
-  }
-  return findings
-}
-
-function findingOf({ message, code, location }: OpaError, show: (name: string) => string): Finding {
-  return {
-    severity: 'error',
-    code: code ?? 'rego_error',
-    message,
-    file: show(location?.file ?? '.'),
-    line: location?.row ?? 0,
-    column: location?.col ?? 0,
-  }
-}
-
-interface OpaTestResult {
-  readonly location: { readonly file: string; readonly row: number }
-  readonly package: string
-  readonly name: string
-  readonly fail?: boolean
-  readonly skip?: boolean
-  readonly error?: { readonly message?: string }
-}
-
-function resultsIn({ stdout }: OpaOutput, show: (name: string) => string): TestResult[] | undefined {
-  if (stdout.trim() === '' || stdout.trim() === 'null') return []
-  return tryJson<OpaTestResult[]>(stdout)
-    ?.filter(result => !result.skip)
-    .map(result => ({
-      name: `${result.package}.${result.name}`,
-      kind: 'unit',
-      file: show(result.location.file),
-      line: result.location.row,
-      outcome: result.fail || result.error ? 'fail' : 'pass',
-      message: result.error?.message ?? (result.fail ? 'the rule is not true' : ''),
-    }))
-}
-
-interface OpaCoverage {
-  readonly coverage?: number
-  readonly files?: Record<
-    string,
-    { coverage?: number; not_covered?: { start: { row: number }; end: { row: number } }[] }
-  >
-}
-
-function coverageIn({ stdout }: OpaOutput, show: (name: string) => string): Coverage {
-  const report = tryJson<OpaCoverage>(stdout) ?? {}
-  const files = Object.entries(report.files ?? {}).map(([name, { coverage, not_covered = [] }]) => {
-    const uncovered = not_covered.flatMap(({ start, end }) =>
-      Array.from({ length: end.row - start.row + 1 }, (_, index) => start.row + index),
-    )
-    return [show(name), { percent: coverage ?? 0, uncovered }]
-  })
-  return { percent: report.coverage ?? 0, files: Object.fromEntries(files) }
-}
-
-function tryJson<T>(text: string): T | undefined {
-  try {
-    return JSON.parse(text) as T
-  } catch {
-    return undefined
-  }
 }

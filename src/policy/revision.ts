@@ -26,6 +26,13 @@ export interface Revision {
   close(): void
 }
 
+/** The policy has no answer to this input. To a caller it is as any other `policy_error`. */
+export class UndefinedDecision extends GatewayError {
+  constructor() {
+    super('policy_error', 'the decision is undefined')
+  }
+}
+
 const validate = compileSchema(decisionSchema)
 const MOST_REMEMBERED = 1000
 
@@ -50,7 +57,7 @@ export function createRevision(id: string, engine: Engine, entrypoint: string): 
       const what = cause instanceof EngineError ? cause.code : 'engine fault'
       throw new GatewayError('policy_error', `${what}: ${(cause as Error).message}`, { cause })
     }
-    if (text === undefined) throw new GatewayError('policy_error', 'the decision is undefined')
+    if (text === undefined) throw new UndefinedDecision()
     return text
   }
 

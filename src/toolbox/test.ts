@@ -3,8 +3,9 @@
  */
 import path from 'node:path'
 import type { Finding } from '../contract/findings.ts'
-import { type Coverage, openWorkshop, type TestResult, type TestRun } from '../policy/compile.ts'
+import { openWorkshop, type TestRun } from '../policy/compile.ts'
 import { requireOpa } from '../policy/opa-command.ts'
+import type { Coverage, TestResult } from '../policy/opa-output.ts'
 import { readSource } from '../policy/source.ts'
 import { shownPath } from './config.ts'
 import { CommandExit, EXIT, type Format, print, printFindings, printJson } from './output.ts'

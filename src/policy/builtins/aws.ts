@@ -34,7 +34,12 @@ const REQUEST_KEYS = new Set(
 )
 
 function sign(request: RegoObject, config: RegoObject, time: string): RegoObject {
-  const [service, accessKey, secretKey, region] = REQUIRED.map(name => text(config, name)) as [string, string, string, string]
+  const [service, accessKey, secretKey, region] = REQUIRED.map(name => text(config, name)) as [
+    string,
+    string,
+    string,
+    string,
+  ]
   const token = config.get('aws_session_token')
   const unknown = [...request].map(([key]) => String(key)).filter(key => !REQUEST_KEYS.has(key))
   if (unknown.length > 0) throw new BuiltinError(`operand 1 invalid request parameters(s): ${unknown.join()}`)
@@ -49,7 +54,8 @@ function sign(request: RegoObject, config: RegoObject, time: string): RegoObject
 
   const own = headersOf(request)
   const signed = new Map(Object.entries(added))
-  for (const [name, value] of own) if (!UNSIGNED.has(name.toLowerCase())) signed.set(name.toLowerCase(), value)
+  for (const [name, value] of own)
+    if (!UNSIGNED.has(name.toLowerCase())) signed.set(name.toLowerCase(), value)
   const names = [...signed.keys()].sort()
 
   const canonical = [
@@ -63,7 +69,9 @@ function sign(request: RegoObject, config: RegoObject, time: string): RegoObject
   ].join('\n')
   const scope = `${time.slice(0, 8)}/${region}/${service}/aws4_request`
   const toSign = ['AWS4-HMAC-SHA256', time, scope, sha256(canonical)].join('\n')
-  const key = scope.split('/').reduce<string | Buffer>((secret, part) => hmac(secret, part), `AWS4${secretKey}`)
+  const key = scope
+    .split('/')
+    .reduce<string | Buffer>((secret, part) => hmac(secret, part), `AWS4${secretKey}`)
   const authorization =
     `AWS4-HMAC-SHA256 Credential=${accessKey}/${scope},SignedHeaders=${names.join(';')},` +
     `Signature=${hmac(key, toSign).toString('hex')}`
@@ -103,7 +111,9 @@ function bodyOf(request: RegoObject): string {
 
 /** Not the WHATWG parser: it would add a slash and change what is to be signed. */
 function urlOf(url: string): { host: string; path: string; query: string } {
-  const match = /^(?:[A-Za-z][A-Za-z0-9+.-]*:)?(?:\/\/(?:[^/?#@]*@)?([^/?#]*))?([^?#]*)(?:\?([^#]*))?/.exec(url)
+  const match = /^(?:[A-Za-z][A-Za-z0-9+.-]*:)?(?:\/\/(?:[^/?#@]*@)?([^/?#]*))?([^?#]*)(?:\?([^#]*))?/.exec(
+    url,
+  )
   if (!match || /[\s\x7f]/.test(url)) throw new BuiltinError(`invalid URL: ${url}`)
   return { host: match[1] ?? '', path: match[2] ?? '', query: match[3] ?? '' }
 }

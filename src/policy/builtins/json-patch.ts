@@ -60,7 +60,10 @@ function pathOf(path: Value): Value[] {
   if (Array.isArray(path)) return path
   if (typeof path !== 'string') throw new Inapplicable()
   if (path === '') return []
-  return path.replace(/^\/+/, '').split('/').map(part => part.replaceAll('~1', '/').replaceAll('~0', '~'))
+  return path
+    .replace(/^\/+/, '')
+    .split('/')
+    .map(part => part.replaceAll('~1', '/').replaceAll('~0', '~'))
 }
 
 function read(document: Document, path: readonly Value[]): Value {

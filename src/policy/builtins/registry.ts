@@ -1,17 +1,19 @@
 /** Registry: every builtin the host offers, by name. A name that is not here is refused when a bundle loads. */
-import type { Builtin } from './builtin.ts'
+
 import { aws } from './aws.ts'
+import type { Builtin } from './builtin.ts'
 import { collections } from './collections.ts'
 import { encoding } from './encoding.ts'
 import { hashes } from './hashes.ts'
 import { jsonPatch } from './json-patch.ts'
+import { jwt } from './jwt.ts'
 import { net } from './net.ts'
 import { numbers } from './numbers.ts'
 import { regex } from './regex.ts'
 import { strings } from './strings.ts'
 import { time } from './time.ts'
 
-const FAMILIES = [aws, collections, encoding, hashes, jsonPatch, net, numbers, regex, strings, time]
+const FAMILIES = [aws, collections, encoding, hashes, jsonPatch, jwt, net, numbers, regex, strings, time]
 
 export const BUILTINS: ReadonlyMap<string, Builtin> = new Map(
   FAMILIES.flatMap(family => Object.entries(family)),

@@ -1,0 +1,288 @@
+import { describe, expect, it } from 'vitest'
+import { type Claim, createLedger, type Ledger, type Reservation } from '../../src/limits/ledger.ts'
+import { chance } from '../support/random.ts'
+
+const MINUTE = 60_000
+const NOON = Date.parse('2026-01-01T12:00:00Z')
+
+const requests = (members: Partial<Claim> = {}): Claim => ({
+  name: 'rpm',
+  key: 'ana',
+  unit: 'requests',
+  limit: 2,
+  windowMs: MINUTE,
+  observe: false,
+  ...members,
+})
+const streams = (members: Partial<Claim> = {}): Claim => requests({ name: 'streams', unit: 'concurrency', windowMs: undefined, ...members })
+
+function taken(ledger: Ledger, claims: readonly Claim[], now = NOON): Reservation {
+  const taking = ledger.take(claims, now)
+  if (!taking.taken) throw new Error(`refused by ${taking.refusedBy.claim.name}`)
+  return taking.reservation
+}
+const isTaken = (ledger: Ledger, claims: readonly Claim[], now = NOON): boolean => ledger.take(claims, now).taken
+const left = (ledger: Ledger, claim: Claim, now = NOON): number | undefined => ledger.look([claim], now)[0]?.remaining
+
+describe('a window', () => {
+  it('begins with its first request, holds its first instant and not its last', () => {
+    const ledger = createLedger()
+    expect(taken(ledger, [requests({ limit: 1 })]).standings[0]).toMatchObject({ remaining: 0, resetsAt: NOON + MINUTE })
+    expect(isTaken(ledger, [requests({ limit: 1 })], NOON)).toBe(false)
+    expect(isTaken(ledger, [requests({ limit: 1 })], NOON + MINUTE - 1)).toBe(false)
+    expect(isTaken(ledger, [requests({ limit: 1 })], NOON + MINUTE)).toBe(true)
+  })
+
+  it('does not move with later requests, or with refused ones', () => {
+    const ledger = createLedger()
+    taken(ledger, [requests()])
+    taken(ledger, [requests()], NOON + 30_000)
+    const refused = ledger.take([requests()], NOON + 59_999)
+    expect(refused).toMatchObject({ taken: false, refusedBy: { remaining: 0, resetsAt: NOON + MINUTE } })
+    expect(left(ledger, requests(), NOON + MINUTE)).toBe(2)
+  })
+
+  it('longer than a Node timer can hold still counts', () => {
+    const ledger = createLedger()
+    const claim = requests({ limit: 1, windowMs: 400 * 86_400_000 })
+    taken(ledger, [claim])
+    expect(isTaken(ledger, [claim], NOON + 399 * 86_400_000)).toBe(false)
+    expect(isTaken(ledger, [claim], NOON + 400 * 86_400_000)).toBe(true)
+  })
+})
+
+describe('a counter', () => {
+  it.each([
+    ['key', { key: 'bob' }],
+    ['name', { name: 'other' }],
+    ['window', { windowMs: 2 * MINUTE }],
+    ['unit', { unit: 'concurrency', windowMs: undefined }],
+  ] as const)('is another one for another %s', (_what, members) => {
+    const ledger = createLedger()
+    taken(ledger, [requests({ limit: 1 })])
+    expect(isTaken(ledger, [requests({ limit: 1 })])).toBe(false)
+    expect(isTaken(ledger, [requests({ limit: 1, ...members })])).toBe(true)
+  })
+
+  it('cannot be reached by a key that imitates a name', () => {
+    const ledger = createLedger()
+    taken(ledger, [requests({ name: 'a', key: 'b\nrequests\n60000\nc', limit: 1 })])
+    expect(isTaken(ledger, [requests({ name: 'a\nrequests\n60000\nb', key: 'c', limit: 1 })])).toBe(true)
+  })
+
+  it('is the same one when the limit is raised or lowered, at once', () => {
+    const ledger = createLedger()
+    for (let count = 0; count < 3; count++) taken(ledger, [requests({ limit: 3 })])
+    expect(isTaken(ledger, [requests({ limit: 3 })])).toBe(false)
+    expect(taken(ledger, [requests({ limit: 5 })]).standings[0]?.remaining).toBe(1)
+    expect(isTaken(ledger, [requests({ limit: 2 })])).toBe(false)
+    expect(left(ledger, requests({ limit: 2 }))).toBe(0)
+  })
+})
+
+describe('the limits of one decision', () => {
+  it('are taken together or not at all, wherever the refusing one stands', () => {
+    const full = requests({ name: 'full', limit: 0 })
+    const [first, second] = [requests({ name: 'first' }), streams({ name: 'second' })]
+    for (const claims of [
+      [full, first, second],
+      [first, full, second],
+      [first, second, full],
+    ]) {
+      const ledger = createLedger()
+      const refused = ledger.take(claims, NOON)
+      expect(refused).toMatchObject({ taken: false, refusedBy: { claim: { name: 'full' } } })
+      expect([left(ledger, first), left(ledger, second)]).toEqual([2, 2])
+    }
+  })
+
+  it('are all told when one refuses, as they stand without this request', () => {
+    const ledger = createLedger()
+    taken(ledger, [requests()])
+    const refused = ledger.take([requests(), streams({ limit: 0 })], NOON)
+    expect(!refused.taken && refused.standings.map(standing => standing.remaining)).toEqual([1, 0])
+  })
+
+  it('may be none', () => {
+    expect(taken(createLedger(), []).standings).toEqual([])
+  })
+})
+
+describe('a limit', () => {
+  it('of zero lets nothing through', () => {
+    expect(isTaken(createLedger(), [requests({ limit: 0 })])).toBe(false)
+  })
+
+  it('that is no whole number lets through what fits whole', () => {
+    const ledger = createLedger()
+    expect(taken(ledger, [requests({ limit: 1.9 })]).standings[0]?.remaining).toBe(0)
+    expect(isTaken(ledger, [requests({ limit: 1.9 })])).toBe(false)
+  })
+
+  it('that observes counts and never refuses', () => {
+    const ledger = createLedger()
+    const observed = requests({ limit: 1, observe: true })
+    for (let count = 0; count < 5; count++) expect(isTaken(ledger, [observed])).toBe(true)
+    expect(isTaken(ledger, [requests({ limit: 5 })])).toBe(false)
+    expect(left(ledger, observed)).toBe(0)
+  })
+
+  it('that observes is not charged when another refuses', () => {
+    const ledger = createLedger()
+    ledger.take([requests({ observe: true }), streams({ limit: 0 })], NOON)
+    expect(left(ledger, requests())).toBe(2)
+  })
+})
+
+describe('a reservation', () => {
+  it('gives back what is held while a request runs, once', () => {
+    const ledger = createLedger()
+    const [one] = [taken(ledger, [streams()]), taken(ledger, [streams()])]
+    expect(isTaken(ledger, [streams()])).toBe(false)
+    one.release()
+    one.release()
+    expect(left(ledger, streams())).toBe(1)
+  })
+
+  it('does not give back the request itself at its end', () => {
+    const ledger = createLedger()
+    taken(ledger, [requests(), streams()]).release()
+    expect([left(ledger, requests()), left(ledger, streams())]).toEqual([1, 2])
+  })
+
+  it('is undone whole for a request that had no effect, once, and then releases nothing more', () => {
+    const ledger = createLedger()
+    const one = taken(ledger, [requests(), streams()])
+    taken(ledger, [requests(), streams()])
+    one.giveBack()
+    one.giveBack()
+    one.release()
+    expect([left(ledger, requests()), left(ledger, streams())]).toEqual([1, 1])
+  })
+
+  it('that was released is not undone', () => {
+    const ledger = createLedger()
+    const one = taken(ledger, [requests()])
+    one.release()
+    one.giveBack()
+    expect(left(ledger, requests())).toBe(1)
+  })
+
+  it('given back after its window does not lighten the next window', () => {
+    const ledger = createLedger()
+    const early = taken(ledger, [requests()])
+    taken(ledger, [requests()], NOON + MINUTE)
+    early.giveBack()
+    expect(left(ledger, requests(), NOON + MINUTE)).toBe(1)
+  })
+
+  it('holds a stream over any number of windows', () => {
+    const ledger = createLedger()
+    const long = taken(ledger, [streams({ limit: 1 })])
+    expect(isTaken(ledger, [streams({ limit: 1 })], NOON + 365 * 86_400_000)).toBe(false)
+    long.release()
+    expect(isTaken(ledger, [streams({ limit: 1 })], NOON)).toBe(true)
+  })
+})
+
+describe('looking', () => {
+  it('spends nothing and keeps nothing', () => {
+    const ledger = createLedger()
+    for (let count = 0; count < 10; count++) ledger.look([requests(), streams()], NOON)
+    expect(left(ledger, requests())).toBe(2)
+    expect(ledger.size()).toBe(0)
+  })
+})
+
+describe('memory', () => {
+  it('is given back by counters whose window has ended', () => {
+    const ledger = createLedger()
+    for (let count = 0; count < 4000; count++) taken(ledger, [requests({ key: `caller-${count}` })])
+    expect(ledger.size()).toBe(4000)
+    for (let count = 0; count < 200; count++) taken(ledger, [requests({ limit: 1000 })], NOON + MINUTE)
+    expect(ledger.size()).toBe(1)
+  })
+
+  it('keeps, in a sweep, what still counts', () => {
+    const ledger = createLedger()
+    taken(ledger, [streams({ limit: 1 })])
+    taken(ledger, [requests({ key: 'slow', limit: 1, windowMs: 60 * MINUTE })])
+    for (let count = 0; count < 5000; count++) taken(ledger, [requests({ key: `caller-${count}` })], NOON + MINUTE)
+    expect(isTaken(ledger, [streams({ limit: 1 })], NOON + MINUTE)).toBe(false)
+    expect(isTaken(ledger, [requests({ key: 'slow', limit: 1, windowMs: 60 * MINUTE })], NOON + MINUTE)).toBe(false)
+  })
+
+  it('is given back by streams that ended', () => {
+    const ledger = createLedger()
+    for (let count = 0; count < 1000; count++) taken(ledger, [streams({ key: `caller-${count}` })]).release()
+    expect(ledger.size()).toBe(0)
+  })
+})
+
+/**
+ * Many callers at once, in an order made by chance: whatever happens, no window lets more through
+ * than its limit, and nothing is held when nobody runs.
+ */
+describe.each(Array.from({ length: 30 }, (_, seed) => seed + 1))('with interleavings by seed %d', seed => {
+  const WINDOW = 100
+  const limits = [
+    { name: 'r', unit: 'requests', limit: 5, windowMs: WINDOW },
+    { name: 'wide', unit: 'requests', limit: 9, windowMs: 3 * WINDOW },
+    { name: 'c', unit: 'concurrency', limit: 3, windowMs: undefined },
+  ] as const
+
+  it('never admits more than the limit, and holds nothing in the end', () => {
+    const { integer, pick } = chance(seed)
+    const ledger = createLedger()
+    const running: { reservation: Reservation; claims: Claim[] }[] = []
+    /** What the test itself counts, by counter: the window's end, and what was admitted and not undone. */
+    const windows = new Map<string, { endsAt: number; admitted: number }>()
+    let now = NOON
+    let held = 0
+
+    for (let step = 0; step < 600; step++) {
+      now += integer(12)
+      const what = integer(10)
+      if (what < 6 || running.length === 0) {
+        const key = pick(['ana', 'bob'])
+        const claims = limits.filter(() => integer(4) > 0).map(limit => ({ ...limit, key, observe: false }))
+        const before = claims.map(claim => left(ledger, claim, now))
+        const taking = ledger.take(claims, now)
+        if (!taking.taken) {
+          expect(claims.map(claim => left(ledger, claim, now))).toEqual(before)
+          expect(before).toContain(0)
+          continue
+        }
+        running.push({ reservation: taking.reservation, claims })
+        for (const { claim, remaining, resetsAt } of taking.reservation.standings) {
+          expect(remaining).toBeGreaterThanOrEqual(0)
+          if (claim.unit === 'concurrency') held++
+          if (resetsAt === undefined) continue
+          const name = `${claim.name} ${claim.key} ${resetsAt}`
+          const window = windows.get(name) ?? { endsAt: resetsAt, admitted: 0 }
+          window.admitted++
+          windows.set(name, window)
+          expect(now).toBeLessThan(resetsAt)
+        }
+      } else {
+        const [{ reservation, claims }] = running.splice(integer(running.length), 1) as [(typeof running)[number]]
+        const undone = what === 9
+        if (undone) reservation.giveBack()
+        else reservation.release()
+        if (integer(2)) reservation.release()
+        if (integer(2)) reservation.giveBack()
+        for (const { claim, resetsAt } of reservation.standings) {
+          const window = windows.get(`${claim.name} ${claim.key} ${resetsAt}`)
+          if (undone && window) window.admitted--
+        }
+        held -= claims.filter(claim => claim.unit === 'concurrency').length
+      }
+      for (const [name, { admitted }] of windows) expect(admitted).toBeLessThanOrEqual(name.startsWith('r ') ? 5 : 9)
+      const free = ['ana', 'bob'].map(key => left(ledger, { ...limits[2], key, observe: false }, now) ?? 0)
+      expect(3 - (free[0] ?? 0) + 3 - (free[1] ?? 0)).toBe(held)
+    }
+
+    for (const { reservation } of running) reservation.release()
+    for (const key of ['ana', 'bob']) expect(left(ledger, { ...limits[2], key, observe: false }, now)).toBe(3)
+  })
+})
