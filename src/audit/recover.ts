@@ -44,7 +44,6 @@ export async function recover(file: string): Promise<Recovery> {
       const reading = read(text)
       from = reading.ok ? reading.link : { seq: reading.seq ?? from.seq + 1, hash: from.hash }
       clean = text.startsWith('{"event":"gateway.stopped"')
-      if (clean || text.startsWith('{"event":"gateway.started"')) open.clear()
       const decided = DECISION.exec(text)
       if (decided && !decided[2]) open.add(decided[1] as string)
       const ended = OUTCOME.exec(text)

@@ -1,6 +1,7 @@
 /**
  * What a new config changes, and which of it can take effect while the gateway serves.
  */
+import { isDeepStrictEqual } from 'node:util'
 import type { GatewayConfig } from '../contract/config.schema.ts'
 
 export interface ConfigChanges {
@@ -16,7 +17,11 @@ const FIXED_PATHS = [['limits', 'headers']] as const
 
 export function changesBetween(before: GatewayConfig, after: GatewayConfig): ConfigChanges {
   const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])].filter(key => key !== '$schema')
-  const changed = keys.filter(key => differ(section(before, key), section(after, key)))
+  // Of two pools that serve a model the first is taken, so their order counts; no other does.
+  const reordered = differ(Object.keys(before.pools), Object.keys(after.pools))
+  const changed = keys.filter(
+    key => differ(section(before, key), section(after, key)) || (key === 'pools' && reordered),
+  )
   const fixed = FIXED_PATHS.filter(([top, key]) =>
     differ(section(section(before, top), key), section(section(after, top), key)),
   )
@@ -31,5 +36,5 @@ function section(value: unknown, key: string): unknown {
 }
 
 function differ(one: unknown, other: unknown): boolean {
-  return JSON.stringify(one) !== JSON.stringify(other)
+  return !isDeepStrictEqual(one, other)
 }

@@ -85,20 +85,18 @@ function finding(
 function validateWithVariables(value: unknown, variables: ReadonlySet<string>): readonly SchemaProblem[] {
   for (;;) {
     const problems = validate(value)
-    const converted = problems.filter(
-      problem => problem.keyword === 'type' && variables.has(problem.pointer) && convert(value, problem),
-    )
+    const converted = problems.filter(problem => variables.has(problem.pointer) && convert(value, problem))
     if (converted.length === 0) return problems
   }
 }
 
 function convert(root: unknown, problem: SchemaProblem): boolean {
-  const at = parsePointer(problem.pointer)
+  const at = parsePointer(problem.pointer, root)
   const parent = valueAt(root, at.slice(0, -1)) as Record<string | number, unknown>
   const last = at.at(-1) as string | number
   const text = parent[last]
   if (typeof text !== 'string') return false
-  const wanted = problem.params.type
+  const wanted = problem.keyword === 'const' ? typeof problem.params.allowedValue : problem.params.type
   if ((wanted === 'integer' || wanted === 'number') && /^-?\d+(\.\d+)?$/.test(text))
     parent[last] = Number(text)
   else if (wanted === 'boolean' && /^(true|false)$/.test(text)) parent[last] = text === 'true'
@@ -119,7 +117,7 @@ function explain(
   return problems
     .filter(problem => !inside(problem))
     .map(problem => {
-      const at = parsePointer(problem.pointer)
+      const at = parsePointer(problem.pointer, value)
       if (problem.keyword === 'additionalProperties') {
         const key = String(problem.params.additionalProperty)
         const known = Object.keys((problem.schema.properties ?? {}) as object)
@@ -169,12 +167,18 @@ function got(value: unknown, { keyword }: SchemaProblem): string {
   return `, got ${value}`
 }
 
-function parsePointer(text: string): (string | number)[] {
+/** A part of a pointer is an index where there is a list, and a key elsewhere, whatever it looks like. */
+function parsePointer(text: string, root: unknown): (string | number)[] {
+  let node = root
   return text
     .split('/')
     .slice(1)
-    .map(part => part.replaceAll('~1', '/').replaceAll('~0', '~'))
-    .map(part => (/^\d+$/.test(part) ? Number(part) : part))
+    .map(part => {
+      const key = part.replaceAll('~1', '/').replaceAll('~0', '~')
+      const step = Array.isArray(node) ? Number(key) : key
+      node = valueAt(node, [step])
+      return step
+    })
 }
 
 function valueAt(root: unknown, at: JsonPath): unknown {

@@ -1,6 +1,7 @@
 /**
  * What a schema cannot say of a config: values that are each right and wrong together.
  */
+import { validateHeaderName, validateHeaderValue } from 'node:http'
 import { isLoopback } from '../contract/addresses.ts'
 import type { GatewayConfig } from '../contract/config.schema.ts'
 import { parseDuration } from '../contract/units.ts'
@@ -16,7 +17,12 @@ interface Objection {
 const LONGEST_MS = 2_147_483_647
 
 export function judge(config: GatewayConfig): Objection[] {
-  return [...adminNeedsToken(config), ...windowsThatHold(config), ...poolsThatCanBeTold(config)]
+  return [
+    ...adminNeedsToken(config),
+    ...windowsThatHold(config),
+    ...poolsThatCanBeTold(config),
+    ...targetsThatCanBeAsked(config),
+  ]
 }
 
 function adminNeedsToken({ admin }: GatewayConfig): Objection[] {
@@ -52,4 +58,40 @@ function poolsThatCanBeTold({ pools }: GatewayConfig): Objection[] {
           ],
     )
   })
+}
+
+/** What HTTP itself would refuse, found now and not by the first request. */
+function targetsThatCanBeAsked({ pools }: GatewayConfig): Objection[] {
+  return Object.entries(pools).flatMap(([name, pool]) =>
+    pool.targets.flatMap((target, index) => {
+      const at = ['pools', name, 'targets', index]
+      const bad = Object.entries(target.headers).filter(([header, value]) => !isHeader(header, value))
+      return [
+        ...(URL.canParse(target.url)
+          ? []
+          : [
+              {
+                code: 'invalid_url',
+                path: [...at, 'url'],
+                message: 'expected a URL such as http://127.0.0.1:8000',
+              },
+            ]),
+        ...bad.map(([header]) => ({
+          code: 'invalid_header',
+          path: [...at, 'headers', header],
+          message: 'expected a name and a value that HTTP allows',
+        })),
+      ]
+    }),
+  )
+}
+
+function isHeader(name: string, value: string): boolean {
+  try {
+    validateHeaderName(name)
+    validateHeaderValue(name, value)
+    return true
+  } catch {
+    return false
+  }
 }

@@ -3,7 +3,7 @@
  *
  * What is not built yet is not in the schema, so naming it is an error and never ignored.
  */
-import { DURATION_PATTERN, SIZE_PATTERN } from './units.ts'
+import { DURATION_PATTERN, POSITIVE_DURATION_PATTERN, SIZE_PATTERN } from './units.ts'
 
 const string = { type: 'string', minLength: 1 } as const
 const strings = { type: 'array', items: string } as const
@@ -12,7 +12,7 @@ const count = { type: 'integer', minimum: 1 } as const
 
 const duration = (fallback?: string) => ({
   type: 'string' as const,
-  pattern: DURATION_PATTERN,
+  pattern: POSITIVE_DURATION_PATTERN,
   description: 'A duration: 250ms, 30s, 5m, 1h, 30d',
   ...(fallback === undefined ? {} : { default: fallback }),
 })
@@ -87,7 +87,7 @@ const fileSink = section(
     type: { const: 'file' },
     path: { ...string, default: 'audit.jsonl' },
     sync: {
-      anyOf: [{ enum: ['always', 'never'] }, { type: 'string', pattern: DURATION_PATTERN }],
+      anyOf: [{ enum: ['always', 'never'] }, { type: 'string', pattern: POSITIVE_DURATION_PATTERN }],
       description: 'When records are forced to disk: always, never, or every so often',
       default: '1s',
     },
@@ -106,7 +106,11 @@ export const configSchema = {
     listen: section('The public listener', {
       host: { ...string, default: '127.0.0.1' },
       port: { ...port, default: 8080 },
-      drain: { ...duration('30s'), description: 'How long running requests may finish at SIGTERM' },
+      drain: {
+        ...duration('30s'),
+        pattern: DURATION_PATTERN,
+        description: 'How long running requests may finish at SIGTERM',
+      },
     }),
     admin: section('The admin listener: a token is demanded unless it is on loopback', {
       host: { ...string, default: '127.0.0.1' },

@@ -3,7 +3,7 @@
  *
  * Unknown keys make a decision invalid: a misspelt `limits` must not be no limit.
  */
-import { DURATION_PATTERN } from './units.ts'
+import { DURATION_PATTERN, POSITIVE_DURATION_PATTERN } from './units.ts'
 
 const duration = { type: 'string', pattern: DURATION_PATTERN } as const
 const strings = { type: 'array', items: { type: 'string' } } as const
@@ -31,7 +31,11 @@ const limit = {
     },
     unit: { enum: ['requests', 'concurrency'] },
     limit: { type: 'number', minimum: 0 },
-    window: { ...duration, description: 'Required but for concurrency, which has none' },
+    window: {
+      type: 'string',
+      pattern: POSITIVE_DURATION_PATTERN,
+      description: 'Required but for concurrency, which has none',
+    },
     mode: { enum: ['enforce', 'observe'], description: 'observe counts without refusing' },
   },
   allOf: [

@@ -24,6 +24,14 @@ export interface RequestBody {
   readonly text: string
   /** JSON of any kind. */
   readonly value: unknown
+  /** Where the values of the outermost object's members stand in `text`; none when it is no object. */
+  readonly members: ReadonlyMap<string, TextRange>
+}
+
+/** `[start, end)`, in characters. */
+export interface TextRange {
+  readonly start: number
+  readonly end: number
 }
 
 /** Headers that can carry a credential; a policy, a record and an upstream never see them. */

@@ -20,6 +20,8 @@ const SIZE_BYTES = {
 
 /** For the schemas: one or more numbers with a unit each. */
 export const DURATION_PATTERN = '^([0-9]+(\\.[0-9]+)?(ms|s|m|h|d|w))+$'
+/** A duration that is not zero: a window of none would be no limit at all. */
+export const POSITIVE_DURATION_PATTERN = `^(?=.*[1-9])${DURATION_PATTERN.slice(1)}`
 export const SIZE_PATTERN = '^[0-9]+(\\.[0-9]+)?(B|KB|MB|GB|KiB|MiB|GiB)$'
 
 const DURATION = new RegExp(DURATION_PATTERN)

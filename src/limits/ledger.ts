@@ -75,32 +75,37 @@ export function createLedger(): Ledger {
 
   function take(claims: readonly Claim[], now: EpochMs): Taking {
     if (--untilSweep <= 0) sweep(now)
-    const taken: { claim: Claim; counter: Counter }[] = []
+    const taken = new Map<Counter, Claim>()
     for (const claim of claims) {
       const counter = counterOf(claim, now)
-      if (!claim.observe && counter.used + 1 > claim.limit) {
-        for (const { claim, counter } of taken) put(claim, counter)
-        return { taken: false, refusedBy: standing(claim, counter), standings: look(claims, now) }
+      // A counter that one decision names twice is charged once, and both its limits hold.
+      const cost = taken.has(counter) ? 0 : 1
+      if (!claim.observe && counter.used + cost > claim.limit) {
+        const refusedBy = standing(claim, counter)
+        for (const [counter, claim] of taken) put(claim, counter)
+        dropIfEmpty(claim, counter)
+        return { taken: false, refusedBy, standings: look(claims, now) }
       }
-      counter.used++
-      taken.push({ claim, counter })
+      counter.used += cost
+      if (cost > 0) taken.set(counter, claim)
     }
-    return { taken: true, reservation: reservationOf(taken) }
+    const standings = claims.map(claim => standing(claim, counterOf(claim, now)))
+    return { taken: true, reservation: reservationOf(taken, standings) }
   }
 
-  function reservationOf(taken: readonly { claim: Claim; counter: Counter }[]): Reservation {
+  function reservationOf(taken: ReadonlyMap<Counter, Claim>, standings: readonly Standing[]): Reservation {
     let held = true
     return {
-      standings: taken.map(({ claim, counter }) => standing(claim, counter)),
+      standings,
       release() {
         if (!held) return
         held = false
-        for (const { claim, counter } of taken) if (claim.unit === 'concurrency') put(claim, counter)
+        for (const [counter, claim] of taken) if (claim.unit === 'concurrency') put(claim, counter)
       },
       giveBack() {
         if (!held) return
         held = false
-        for (const { claim, counter } of taken) put(claim, counter)
+        for (const [counter, claim] of taken) put(claim, counter)
       },
     }
   }
@@ -108,6 +113,10 @@ export function createLedger(): Ledger {
   /** Puts one back into the counter it came from, even if its window has ended since. */
   function put(claim: Claim, counter: Counter): void {
     counter.used--
+    dropIfEmpty(claim, counter)
+  }
+
+  function dropIfEmpty(claim: Claim, counter: Counter): void {
     const name = nameOf(claim)
     if (counter.used === 0 && counters.get(name) === counter) counters.delete(name)
   }

@@ -1,6 +1,7 @@
 /**
  * A bundle: compiled policy and data in OPA's bundle format, a gzipped tar. The one door of `nanotar`.
  */
+import { isUtf8 } from 'node:buffer'
 import { parseTarGzip } from 'nanotar'
 
 export interface Bundle {
@@ -28,5 +29,6 @@ export async function readBundle(archive: Uint8Array): Promise<Bundle> {
   const wasm = files.get('policy.wasm')
   if (!wasm) throw new BundleError('there is no policy.wasm in it: build it with `opa build -t wasm`')
   const data = files.get('data.json')
-  return { wasm, dataText: data ? new TextDecoder('utf-8', { fatal: true }).decode(data) : '{}' }
+  if (data && !isUtf8(data)) throw new BundleError('its data.json is not UTF-8')
+  return { wasm, dataText: data ? new TextDecoder().decode(data) : '{}' }
 }

@@ -7,6 +7,7 @@
 import type { PoolFacts, Principal } from '../contract/input.schema.ts'
 import { CREDENTIAL_HEADERS, type RequestBody, type RequestFacts } from '../contract/request.ts'
 import type { EpochMs } from '../contract/units.ts'
+import { withoutLoneSurrogates } from './well-formed.ts'
 
 export interface DescribeFacts {
   readonly id: string
@@ -41,7 +42,7 @@ export function describe(facts: DescribeFacts): Description {
   const bytes = body?.bytes.length ?? 0
 
   const before = `{"request":{"id":${quote(facts.id)},"method":${quote(request.method)},"path":${quote(request.path)},"segments":${JSON.stringify(request.segments)},"query":${queryText(request.search)},"headers":${headersText(request.headers)},"client_ip":${quote(request.clientIp)},"tls":${request.tls},"operation":"${request.operation}","model":${model === null ? 'null' : quote(model)},"stream":${stream},"body":`
-  const after = `,"body_bytes":${bytes},"estimated_input_tokens":${Math.ceil(bytes / BYTES_PER_TOKEN)},"max_output_tokens":${outputCeiling(fields) ?? 'null'}},"principal":${principalText(facts.principal)},"grants":[],"pools":${JSON.stringify(facts.pools)},"policy":{"revision":${quote(facts.revision)},"age_seconds":${facts.policyAgeSeconds}},"time":{"now_ns":${facts.now}000000}}`
+  const after = `,"body_bytes":${bytes},"estimated_input_tokens":${Math.ceil(bytes / BYTES_PER_TOKEN)},"max_output_tokens":${outputCeiling(fields) ?? 'null'}},"principal":${principalText(facts.principal)},"grants":[],"pools":${withoutLoneSurrogates(JSON.stringify(facts.pools))},"policy":{"revision":${quote(facts.revision)},"age_seconds":${facts.policyAgeSeconds}},"time":{"now_ns":${facts.now}000000}}`
   const kept = withoutContent(body)
   return {
     input: before + bodyText(body) + after,
@@ -57,19 +58,9 @@ export function atInstant(input: string, now: EpochMs): string {
   return `${input.slice(0, input.lastIndexOf('"time":{'))}"time":{"now_ns":${now}000000}}`
 }
 
-/** An escaped surrogate without its other half would abort the parse in WASM; Go reads it as U+FFFD, so we do. */
+/** With the digits and the order that it came with. */
 function bodyText(body: RequestBody | undefined): string {
-  if (!body) return 'null'
-  return /\\u[dD][89a-fA-F]/.test(body.text) ? JSON.stringify(wellFormed(body.value)) : body.text
-}
-
-function wellFormed(value: unknown): unknown {
-  if (typeof value === 'string') return value.toWellFormed()
-  if (Array.isArray(value)) return value.map(wellFormed)
-  if (!isRecord(value)) return value
-  return Object.fromEntries(
-    Object.entries(value).map(([key, item]) => [key.toWellFormed(), wellFormed(item)]),
-  )
+  return body ? withoutLoneSurrogates(body.text) : 'null'
 }
 
 /** Of a body, the model and whatever is a number, true, false or null; the rest may hold content. */
@@ -78,14 +69,13 @@ function withoutContent(body: RequestBody | undefined): { text: string; erased: 
   if (!isRecord(body.value)) return { text: 'null', erased: ['/input/request/body'] }
   const erased: string[] = []
   let text = ''
-  for (const key of Object.keys(body.value)) {
+  for (const [key, { start, end }] of body.members) {
     const value = body.value[key]
     if (value !== null && (typeof value === 'object' || (typeof value === 'string' && key !== 'model'))) {
       erased.push(`/input/request/body/${key.replaceAll('~', '~0').replaceAll('/', '~1').toWellFormed()}`)
-    } else
-      text += `${text && ','}${quote(key)}:${JSON.stringify(typeof value === 'string' ? value.toWellFormed() : value)}`
+    } else text += `${text && ','}${quote(key)}:${body.text.slice(start, end).trim()}`
   }
-  return { text: `{${text}}`, erased }
+  return { text: withoutLoneSurrogates(`{${text}}`), erased }
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
@@ -98,11 +88,20 @@ function streams(fields: Readonly<Record<string, unknown>>, path: string): boole
   return path === '/api/chat' || path === '/api/generate'
 }
 
-/** The ceiling that a client set, by whichever name its API gives it. */
+/**
+ * The ceiling that a client set, by whichever name its API gives it. Of several the highest counts,
+ * as nobody knows which one the server reads; one that is none, or means without end, is no ceiling.
+ */
 function outputCeiling(fields: Readonly<Record<string, unknown>>): number | undefined {
   const options = isRecord(fields.options) ? fields.options : {}
-  const candidates = [fields.max_completion_tokens, fields.max_tokens, fields.n_predict, options.num_predict]
-  return candidates.find((value): value is number => Number.isSafeInteger(value) && (value as number) >= 0)
+  const { max_completion_tokens, max_tokens, max_output_tokens, n_predict } = fields
+  const given = [max_completion_tokens, max_tokens, max_output_tokens, n_predict, options.num_predict].filter(
+    value => value !== undefined && value !== null,
+  )
+  const counts = given.filter(
+    (value): value is number => Number.isSafeInteger(value) && (value as number) >= 0,
+  )
+  return given.length > 0 && counts.length === given.length ? Math.max(...counts) : undefined
 }
 
 function headersText(headers: ReadonlyMap<string, string>): string {
@@ -130,7 +129,7 @@ const principalTexts = new WeakMap<Principal, string>()
 export function principalText(principal: Principal): string {
   const known = principalTexts.get(principal)
   if (known !== undefined) return known
-  const text = JSON.stringify(principal)
+  const text = withoutLoneSurrogates(JSON.stringify(principal))
   principalTexts.set(principal, text)
   return text
 }

@@ -87,7 +87,9 @@ export function normaliseTarget(target: string): NormalisedTarget {
   const raw = mark < 0 ? target : target.slice(0, mark)
   const search = mark < 0 ? '' : target.slice(mark)
   if (!wellEscaped(raw) || !wellEscaped(search)) throw malformed('a percent sign without two hex digits')
-  if (HIDDEN.test(raw)) throw malformed('the path hides a separator or a control character')
+  if (HIDDEN.test(raw.startsWith('/v1/models/') ? raw.replace(/%2f/gi, '') : raw)) {
+    throw malformed('the path hides a separator or a control character')
+  }
   const path = raw.replace(/%[0-9a-f]{2}/gi, escaped => {
     const character = String.fromCharCode(Number.parseInt(escaped.slice(1), 16))
     return UNRESERVED.test(character) ? character : escaped.toUpperCase()
@@ -98,7 +100,12 @@ export function normaliseTarget(target: string): NormalisedTarget {
   ) {
     throw malformed('the path has dot segments or empty segments')
   }
-  const normal = { path, search, segments: decodeSegments(parts) }
+  const segments = decodeSegments(parts)
+  // The name of a model may hold a slash (`org/model`), which clients escape; a way up may not hide there.
+  if (segments.some(segment => segment.split('/').some(part => part === '.' || part === '..'))) {
+    throw malformed('the path hides dot segments')
+  }
+  const normal = { path, search, segments }
   if (target.length <= 256) {
     if (targets.size >= MOST_TARGETS) targets.clear()
     targets.set(target, normal)

@@ -3,6 +3,7 @@
  */
 import { GatewayError } from '../contract/errors.ts'
 import type { RequestBody, RequestFacts } from '../contract/request.ts'
+import { parseBody } from './strict-json.ts'
 
 /** What the policy is asked about one model. */
 export interface ModelQuestion {
@@ -48,6 +49,6 @@ function questionAbout(model: string, facts: RequestFacts): ModelQuestion {
       segments: ['v1', 'chat', 'completions'],
       operation: 'chat',
     },
-    body: { bytes: Buffer.from(text), text, value: { model, messages: [] } },
+    body: parseBody(Buffer.from(text)),
   }
 }

@@ -105,6 +105,7 @@ export function createMetrics({ models, inFlight }: MetricsNeeds): Metrics {
   })
 
   const rules = boundedNames()
+  const codes = boundedNames()
   const limits = boundedNames()
   const principals = boundedNames(10_000)
   const modelLabel = (model: string | null): string =>
@@ -114,7 +115,7 @@ export function createMetrics({ models, inFlight }: MetricsNeeds): Metrics {
     contentType: registry.contentType,
     text: () => registry.metrics(),
     request({ pool, model, outcome, code, seconds }) {
-      requests.inc({ pool: pool ?? 'none', model: modelLabel(model), outcome, code })
+      requests.inc({ pool: pool ?? 'none', model: modelLabel(model), outcome, code: codes(code) })
       duration.observe({ outcome }, seconds)
     },
     decision(rule, allow, seconds) {

@@ -7,7 +7,7 @@ import type { IncomingMessage } from 'node:http'
 export type StreamProtocol = 'sse' | 'ndjson'
 
 export function protocolOf(answer: Pick<IncomingMessage, 'headers'>): StreamProtocol | undefined {
-  const type = answer.headers['content-type'] ?? ''
+  const type = (answer.headers['content-type'] ?? '').toLowerCase()
   if (type.startsWith('text/event-stream')) return 'sse'
   if (type.startsWith('application/x-ndjson') || type.startsWith('application/ndjson')) return 'ndjson'
   return undefined

@@ -73,11 +73,10 @@ const HIDDEN_ANSWER_HEADERS = new Set([
 /** @param raw - Names and values in turn, as Node gives them. @returns The same form. */
 export function answerHeaders(raw: readonly string[]): string[] {
   const kept: string[] = []
-  let named = NONE
+  const named = new Set<string>()
   for (let index = 0; index < raw.length; index += 2) {
-    if ((raw[index] as string).toLowerCase() === 'connection') {
-      named = new Set((raw[index + 1] as string).split(',').map(name => name.trim().toLowerCase()))
-    }
+    if ((raw[index] as string).toLowerCase() !== 'connection') continue
+    for (const name of (raw[index + 1] as string).split(',')) named.add(name.trim().toLowerCase())
   }
   for (let index = 0; index < raw.length; index += 2) {
     const name = (raw[index] as string).toLowerCase()

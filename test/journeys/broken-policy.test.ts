@@ -8,7 +8,7 @@ const rule = (body: string): Record<string, string> => ({ 'gateway.rego': `packa
 
 /** How a policy can be broken, what is said of it, and in which line. */
 const BROKEN: readonly { readonly name: string; readonly policy: Record<string, string>; readonly line: number; readonly says: string }[] = [
-  { name: 'a syntax error', policy: rule('decision := {"allow": true'), line: 3, says: 'rego_parse_error' },
+  { name: 'a syntax error', policy: rule('decision := {"allow" true}'), line: 3, says: 'rego_parse_error' },
   {
     name: 'a name that the input does not have',
     policy: rule('default decision := {"allow": false}\n\ndecision := {"allow": true} if input.request.boddy.model'),

@@ -64,10 +64,9 @@ describe('a counter', () => {
     expect(isTaken(ledger, [requests({ limit: 1, ...members })])).toBe(true)
   })
 
-  it('cannot be reached by a key that imitates a name', () => {
+  it('is not confused by anything that a key may hold', () => {
     const ledger = createLedger()
-    taken(ledger, [requests({ name: 'a', key: 'b\nrequests\n60000\nc', limit: 1 })])
-    expect(isTaken(ledger, [requests({ name: 'a\nrequests\n60000\nb', key: 'c', limit: 1 })])).toBe(true)
+    for (const key of ['a', 'a\n', '\na', 'requests\n60000\na', '__proto__', '☃']) expect(isTaken(ledger, [requests({ key, limit: 1 })])).toBe(true)
   })
 
   it('is the same one when the limit is raised or lowered, at once', () => {
@@ -223,7 +222,7 @@ describe('memory', () => {
  * Many callers at once, in an order made by chance: whatever happens, no window lets more through
  * than its limit, and nothing is held when nobody runs.
  */
-describe.each(Array.from({ length: 30 }, (_, seed) => seed + 1))('with interleavings by seed %d', seed => {
+describe.each(Array.from({ length: 16 }, (_, seed) => seed + 1))('with interleavings by seed %d', seed => {
   const WINDOW = 100
   const limits = [
     { name: 'r', unit: 'requests', limit: 5, windowMs: WINDOW },
@@ -277,7 +276,8 @@ describe.each(Array.from({ length: 30 }, (_, seed) => seed + 1))('with interleav
         }
         held -= claims.filter(claim => claim.unit === 'concurrency').length
       }
-      for (const [name, { admitted }] of windows) expect(admitted).toBeLessThanOrEqual(name.startsWith('r ') ? 5 : 9)
+      const beyond = [...windows].filter(([name, { admitted }]) => admitted > (name.startsWith('r ') ? 5 : 9))
+      expect(beyond).toEqual([])
       const free = ['ana', 'bob'].map(key => left(ledger, { ...limits[2], key, observe: false }, now) ?? 0)
       expect(3 - (free[0] ?? 0) + 3 - (free[1] ?? 0)).toBe(held)
     }

@@ -9,6 +9,7 @@ import { BuiltinError, type Builtins, integer, object, typeError } from './built
 import { fromNanos, UTC } from './go-calendar.ts'
 import { marshal } from './go-json.ts'
 import { formatTime } from './go-time-format.ts'
+import { escapedPath, parseUrl } from './go-url.ts'
 
 export const aws: Builtins = {
   'providers.aws.sign_req': operands => {
@@ -43,7 +44,7 @@ function sign(request: RegoObject, config: RegoObject, time: string): RegoObject
   const token = config.get('aws_session_token')
   const unknown = [...request].map(([key]) => String(key)).filter(key => !REQUEST_KEYS.has(key))
   if (unknown.length > 0) throw new BuiltinError(`operand 1 invalid request parameters(s): ${unknown.join()}`)
-  const url = urlOf(text(request, 'url'))
+  const url = parseUrl(text(request, 'url'))
   const unsignedPayload = flag(config, 'disable_payload_signing')
   const bodyHash = sha256(bodyOf(request))
 
@@ -60,7 +61,7 @@ function sign(request: RegoObject, config: RegoObject, time: string): RegoObject
 
   const canonical = [
     text(request, 'method'),
-    url.path,
+    escapedPath(url),
     url.query,
     ...names.map(name => `${name}:${signed.get(name)}`),
     '',
@@ -107,15 +108,6 @@ function bodyOf(request: RegoObject): string {
   if (raw !== undefined) return asText(raw)
   const body = request.get('body')
   return body === undefined ? '' : marshal(body)
-}
-
-/** Not the WHATWG parser: it would add a slash and change what is to be signed. */
-function urlOf(url: string): { host: string; path: string; query: string } {
-  const match = /^(?:[A-Za-z][A-Za-z0-9+.-]*:)?(?:\/\/(?:[^/?#@]*@)?([^/?#]*))?([^?#]*)(?:\?([^#]*))?/.exec(
-    url,
-  )
-  if (!match || /[\s\x7f]/.test(url)) throw new BuiltinError(`invalid URL: ${url}`)
-  return { host: match[1] ?? '', path: match[2] ?? '', query: match[3] ?? '' }
 }
 
 function sha256(content: string): string {

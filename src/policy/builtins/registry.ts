@@ -12,8 +12,22 @@ import { numbers } from './numbers.ts'
 import { regex } from './regex.ts'
 import { strings } from './strings.ts'
 import { time } from './time.ts'
+import { x509 } from './x509.ts'
 
-const FAMILIES = [aws, collections, encoding, hashes, jsonPatch, jwt, net, numbers, regex, strings, time]
+const FAMILIES = [
+  aws,
+  collections,
+  encoding,
+  hashes,
+  jsonPatch,
+  jwt,
+  net,
+  numbers,
+  regex,
+  strings,
+  time,
+  x509,
+]
 
 export const BUILTINS: ReadonlyMap<string, Builtin> = new Map(
   FAMILIES.flatMap(family => Object.entries(family)),

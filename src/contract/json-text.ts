@@ -1,0 +1,103 @@
+/**
+ * JSON as text: what `JSON.parse` does not tell. Keys given twice, depth, and where the values of
+ * the outermost object stand, so that one can be changed and the rest stay as it came.
+ */
+import type { TextRange } from './request.ts'
+
+export interface JsonScan {
+  /** Two readers could take two values for it. */
+  readonly duplicateKey: boolean
+  readonly depth: number
+  /** Of the outermost object, white space around the values included; empty when it is none. */
+  readonly members: ReadonlyMap<string, TextRange>
+}
+
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
+const COMMA = 0x2c
+const COLON = 0x3a
+const OPEN_BRACE = 0x7b
+const CLOSE_BRACE = 0x7d
+const OPEN_BRACKET = 0x5b
+const CLOSE_BRACKET = 0x5d
+
+/** @param text - Valid JSON. */
+export function scanJson(text: string): JsonScan {
+  /** For each open object the keys seen so far; for each open list undefined. */
+  const levels: (Set<string> | undefined)[] = []
+  const members = new Map<string, TextRange>()
+  let depth = 0
+  let duplicateKey = false
+  let expectKey = false
+  /** The member of the outermost object that is being read, and where its value begins. */
+  let member: string | undefined
+  let start = 0
+
+  const endMember = (end: number): void => {
+    if (member !== undefined) members.set(member, { start, end })
+    member = undefined
+  }
+
+  for (let at = 0; at < text.length; at++) {
+    switch (text.charCodeAt(at)) {
+      case QUOTE: {
+        const end = endOfString(text, at)
+        if (expectKey) {
+          const raw = text.slice(at + 1, end)
+          const key = raw.includes('\\') ? (JSON.parse(`"${raw}"`) as string) : raw
+          const keys = levels[levels.length - 1] as Set<string>
+          duplicateKey ||= keys.has(key)
+          keys.add(key)
+          expectKey = false
+          if (levels.length === 1) member = key
+        }
+        at = end
+        break
+      }
+      case COLON:
+        if (levels.length === 1) start = at + 1
+        break
+      case OPEN_BRACE:
+        levels.push(new Set())
+        expectKey = true
+        break
+      case OPEN_BRACKET:
+        levels.push(undefined)
+        expectKey = false
+        break
+      case CLOSE_BRACE:
+      case CLOSE_BRACKET:
+        depth = Math.max(depth, levels.length)
+        if (levels.length === 1) endMember(at)
+        levels.pop()
+        expectKey = false
+        break
+      case COMMA:
+        if (levels.length === 1) endMember(at)
+        expectKey = levels[levels.length - 1] !== undefined
+        break
+    }
+  }
+  return { duplicateKey, depth, members }
+}
+
+/** Where the string that begins at a quote ends: the next quote that no odd run of backslashes escapes. */
+function endOfString(text: string, start: number): number {
+  for (let end = text.indexOf('"', start + 1); ; end = text.indexOf('"', end + 1)) {
+    let backslashes = 0
+    while (text.charCodeAt(end - 1 - backslashes) === BACKSLASH) backslashes++
+    if (backslashes % 2 === 0) return end
+  }
+}
+
+/**
+ * @param text - A JSON object, with the members that `scanJson` found in it.
+ * @param value - JSON text.
+ * @returns The same text with one member set, and every other character as it was.
+ */
+export function withMember(text: string, members: JsonScan['members'], name: string, value: string): string {
+  const place = members.get(name)
+  if (place) return text.slice(0, place.start) + value + text.slice(place.end)
+  const open = text.indexOf('{') + 1
+  return `${text.slice(0, open)}${JSON.stringify(name)}:${value}${members.size === 0 ? '' : ','}${text.slice(open)}`
+}
