@@ -62,7 +62,11 @@ describe('the audit file', () => {
     const file = path.join(temporaryFolder(), 'audit.jsonl')
     const worker = new URL('./full-disk.worker.ts', import.meta.url).pathname
     // The file may grow to some blocks of 512 or 1024 bytes and no further.
-    const run = spawnSync('sh', ['-c', `ulimit -f 16 && exec "$0" --import tsx "$1" "$2"`, process.execPath, worker, file], { encoding: 'utf8' })
+    const run = spawnSync(
+      'sh',
+      ['-c', `ulimit -f 16 && exec "$0" --import tsx "$1" "$2"`, process.execPath, worker, file],
+      { encoding: 'utf8' },
+    )
     expect(run.stderr).toBe('')
     const { written, refused } = JSON.parse(run.stdout) as { written: number; refused: number }
     expect(refused).toBeGreaterThan(0)

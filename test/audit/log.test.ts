@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { GENESIS, type Link } from '../../src/audit/chain.ts'
-import { type AuditLogNeeds, createAuditLog } from '../../src/audit/log.ts'
 import { createFileSink } from '../../src/audit/file-sink.ts'
+import { type AuditLogNeeds, createAuditLog } from '../../src/audit/log.ts'
 import { verify } from '../../src/audit/verify.ts'
 import { linesIn } from '../support/audit-file.ts'
 import { temporaryFolder } from '../support/folder.ts'
@@ -36,7 +36,11 @@ function logOn(sink: AuditLogNeeds['sink'], onFailure: 'refuse' | 'allow' = 'ref
   return { log, counted, changes }
 }
 const record = (number: number): string => `{"event":"e${number}"}`
-const eventsIn = (lines: string): string[] => lines.trimEnd().split('\n').map(line => JSON.parse(line).event)
+const eventsIn = (lines: string): string[] =>
+  lines
+    .trimEnd()
+    .split('\n')
+    .map(line => JSON.parse(line).event)
 
 describe('the audit log', () => {
   it('writes the records of one turn together, in the order they came', async () => {
@@ -62,7 +66,13 @@ describe('the audit log', () => {
   it('chains what it writes, from where the last run left', async () => {
     const { batches, sink } = disk()
     const from = { seq: 41, hash: 'ab'.repeat(32) }
-    const log = createAuditLog({ sink, from, onFailure: 'refuse', onRecords: () => {}, onStateChange: () => {} })
+    const log = createAuditLog({
+      sink,
+      from,
+      onFailure: 'refuse',
+      onRecords: () => {},
+      onStateChange: () => {},
+    })
     await log.write(record(1))
     expect(JSON.parse(batches[0] as string).chain).toMatchObject({ seq: 42, prev: 'ab'.repeat(32) })
     expect(log.state()).toEqual({ ok: true, seq: 42, lost: 0 })
@@ -73,7 +83,8 @@ describe('the audit log', () => {
     const { log, counted, changes } = logOn(sink)
     state.full = true
     const errors = await Promise.all([1, 2].map(number => rejectionOf(log.write(record(number)))))
-    for (const error of errors) expect(error).toMatchObject({ code: 'audit_unavailable', status: 503, retryAfterSeconds: 5 })
+    for (const error of errors)
+      expect(error).toMatchObject({ code: 'audit_unavailable', status: 503, retryAfterSeconds: 5 })
     expect(errors[0]?.cause).toMatchObject({ code: 'ENOSPC' })
     expect(log.state()).toEqual({ ok: false, seq: 0, lost: 0 })
     expect(counted).toEqual([[2, 'failed']])
@@ -128,12 +139,15 @@ describe('the audit log', () => {
     const { log } = logOn(createFileSink({ path, sync: 'never', onHeadFailure: () => {} }))
     await Promise.all(
       Array.from({ length: 50 }, async (_, writer) => {
-        for (let number = 0; number < 10; number++) await log.write(JSON.stringify({ event: 'e', writer, number, text: 'ü\u2028\ud800' }))
+        for (let number = 0; number < 10; number++)
+          await log.write(JSON.stringify({ event: 'e', writer, number, text: 'ü\u2028\ud800' }))
       }),
     )
     log.close()
     expect(await verify([path])).toEqual({ ok: true, records: 500, problems: [], anchored: true })
-    const ofOne = linesIn(path).map(line => JSON.parse(line)).filter(line => line.writer === 7)
+    const ofOne = linesIn(path)
+      .map(line => JSON.parse(line))
+      .filter(line => line.writer === 7)
     expect(ofOne.map(line => line.number)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
   })
 })

@@ -50,8 +50,18 @@ describe('a decision record', () => {
   })
 
   it('says code and outcome of a refusal, and what lay behind it', () => {
-    const refused = decisionRecord({ ...FACTS, code: 'policy_error', error: 'engine "fault"', http: { ...FACTS.http, status: 500 } })
-    expect(JSON.parse(refused)).toMatchObject({ outcome: 'refused', code: 'policy_error', error: 'engine "fault"', http: { status: 500 } })
+    const refused = decisionRecord({
+      ...FACTS,
+      code: 'policy_error',
+      error: 'engine "fault"',
+      http: { ...FACTS.http, status: 500 },
+    })
+    expect(JSON.parse(refused)).toMatchObject({
+      outcome: 'refused',
+      code: 'policy_error',
+      error: 'engine "fault"',
+      http: { status: 500 },
+    })
   })
 
   it('is JSON on one line when all but nothing is known', () => {
@@ -74,14 +84,24 @@ describe('an outcome record', () => {
 
   it('tells what was spent', () => {
     const usage = { input_tokens: 12, output_tokens: 0, estimated: false }
-    expect(JSON.parse(outcomeRecord({ id: 'd', at: AT, outcome: 'completed', usage, pool: undefined }))).toMatchObject({ usage })
+    expect(
+      JSON.parse(outcomeRecord({ id: 'd', at: AT, outcome: 'completed', usage, pool: undefined })),
+    ).toMatchObject({ usage })
   })
 })
 
 describe('an event record', () => {
   it('is JSON with facts and without', () => {
-    expect(JSON.parse(eventRecord('gateway.stopped', AT))).toEqual({ event: 'gateway.stopped', timestamp: '2026-01-01T12:00:00.250Z' })
-    expect(JSON.parse(eventRecord('policy.activated', AT, { revision: 'r"1' }))).toMatchObject({ revision: 'r"1' })
-    expect(JSON.parse(eventRecord('x', AT, { revision: undefined }))).toEqual({ event: 'x', timestamp: '2026-01-01T12:00:00.250Z' })
+    expect(JSON.parse(eventRecord('gateway.stopped', AT))).toEqual({
+      event: 'gateway.stopped',
+      timestamp: '2026-01-01T12:00:00.250Z',
+    })
+    expect(JSON.parse(eventRecord('policy.activated', AT, { revision: 'r"1' }))).toMatchObject({
+      revision: 'r"1',
+    })
+    expect(JSON.parse(eventRecord('x', AT, { revision: undefined }))).toEqual({
+      event: 'x',
+      timestamp: '2026-01-01T12:00:00.250Z',
+    })
   })
 })

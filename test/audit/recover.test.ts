@@ -77,7 +77,14 @@ describe('recover', () => {
   })
 
   it('names what was let through and never ended, and nothing else', async () => {
-    const { file } = auditFile([started, decided('d1'), decided('d2', 'forbidden'), decided('d3'), decided('d4'), ended('d3')])
+    const { file } = auditFile([
+      started,
+      decided('d1'),
+      decided('d2', 'forbidden'),
+      decided('d3'),
+      decided('d4'),
+      ended('d3'),
+    ])
     expect((await recover(file)).open).toEqual(['d1', 'd4'])
   })
 
@@ -91,6 +98,10 @@ describe('recover', () => {
       decided('d2'),
     ])
     expect((await recover(file)).open).toEqual(['d2'])
+  })
+
+  it('names what was let through before the run said that it had started', async () => {
+    expect((await recover(auditFile([decided('d1'), started, decided('d2')]).file)).open).toEqual(['d1', 'd2'])
   })
 
   it('is not clean after a run that said no goodbye', async () => {

@@ -9,7 +9,12 @@ const TEN = Array.from({ length: 10 }, (_, number) => JSON.stringify({ event: 'd
 /** A log of ten, of which the lines were tampered with. */
 async function after(tamper: (lines: string[]) => readonly string[], { anchored = true } = {}) {
   const { file, lines, link } = auditFile(TEN)
-  writeFileSync(file, tamper([...lines]).map(line => `${line}\n`).join(''))
+  writeFileSync(
+    file,
+    tamper([...lines])
+      .map(line => `${line}\n`)
+      .join(''),
+  )
   if (anchored) writeHead(file, link)
   const { problems, ok } = await verify([file])
   expect(ok).toBe(problems.length === 0)
@@ -24,17 +29,21 @@ describe('verify', () => {
   })
 
   it('finds a changed line', async () => {
-    expect(await after(lines => lines.with(4, (lines[4] as string).replace('"number":4', '"number":5')))).toEqual([
-      { line: 5, kind: 'changed', seq: 5 },
-    ])
+    expect(
+      await after(lines => lines.with(4, (lines[4] as string).replace('"number":4', '"number":5'))),
+    ).toEqual([{ line: 5, kind: 'changed', seq: 5 }])
   })
 
   it('finds a line of which only a blank was added', async () => {
-    expect(await after(lines => lines.with(4, (lines[4] as string).replace('{"event"', '{ "event"')))).toMatchObject([{ line: 5, kind: 'changed' }])
+    expect(
+      await after(lines => lines.with(4, (lines[4] as string).replace('{"event"', '{ "event"'))),
+    ).toMatchObject([{ line: 5, kind: 'changed' }])
   })
 
   it.each([0, 4, 8])('finds where a line was removed: the one after it, at index %d', async at => {
-    expect(await after(lines => lines.toSpliced(at, 1))).toEqual([{ line: at + 1, kind: 'removed', seq: at + 2 }])
+    expect(await after(lines => lines.toSpliced(at, 1))).toEqual([
+      { line: at + 1, kind: 'removed', seq: at + 2 },
+    ])
   })
 
   it('finds two lines that changed places', async () => {
@@ -45,7 +54,9 @@ describe('verify', () => {
   })
 
   it('finds a line that stands there twice', async () => {
-    expect(await after(lines => lines.toSpliced(4, 0, lines[4] as string))).toEqual([{ line: 6, kind: 'reordered', seq: 5 }])
+    expect(await after(lines => lines.toSpliced(4, 0, lines[4] as string))).toEqual([
+      { line: 6, kind: 'reordered', seq: 5 },
+    ])
   })
 
   it('finds a missing tail', async () => {
@@ -70,7 +81,10 @@ describe('verify', () => {
   })
 
   it('finds what is no record', async () => {
-    expect(await after(lines => lines.toSpliced(4, 0, 'hello'))).toMatchObject([{ line: 5, kind: 'torn', seq: null }, {}])
+    expect(await after(lines => lines.toSpliced(4, 0, 'hello'))).toMatchObject([
+      { line: 5, kind: 'torn', seq: null },
+      {},
+    ])
   })
 
   it('finds a line that was replaced by one with a hash of its own', async () => {
@@ -97,7 +111,11 @@ describe('verify', () => {
 
   it('goes on after a problem and finds the next one', async () => {
     expect(
-      await after(lines => lines.with(2, (lines[2] as string).replace('decision', 'decisiom')).with(7, (lines[7] as string).replace('decision', 'x'))),
+      await after(lines =>
+        lines
+          .with(2, (lines[2] as string).replace('decision', 'decisiom'))
+          .with(7, (lines[7] as string).replace('decision', 'x')),
+      ),
     ).toEqual([
       { line: 3, kind: 'changed', seq: 3 },
       { line: 8, kind: 'changed', seq: 8 },
@@ -145,7 +163,9 @@ describe('verify', () => {
   })
 
   it('reads lines that are cut anywhere by its own buffer', async () => {
-    const long = Array.from({ length: 40 }, (_, number) => JSON.stringify({ event: 'decision', text: 'ü'.repeat(20_000 + number) }))
+    const long = Array.from({ length: 40 }, (_, number) =>
+      JSON.stringify({ event: 'decision', text: 'ü'.repeat(20_000 + number) }),
+    )
     const { file, link } = auditFile(long)
     writeHead(file, link)
     expect(await verify([file])).toMatchObject({ ok: true, records: 40 })

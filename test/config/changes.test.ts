@@ -4,7 +4,10 @@ import { readConfig } from '../../src/config/load.ts'
 import type { GatewayConfig } from '../../src/contract/config.schema.ts'
 
 function config(members: object = {}): GatewayConfig {
-  const text = JSON.stringify({ pools: { chat: { models: ['tiny'], targets: [{ url: 'http://a' }] } }, ...members })
+  const text = JSON.stringify({
+    pools: { chat: { models: ['tiny'], targets: [{ url: 'http://a' }] } },
+    ...members,
+  })
   const read = readConfig(text, 'c.json', '/', { env: {}, readFile: () => '' })
   expect(read.findings).toEqual([])
   return read.config as GatewayConfig
@@ -13,6 +16,18 @@ function config(members: object = {}): GatewayConfig {
 describe('changesBetween', () => {
   it('finds nothing between two readings of one file', () => {
     expect(changesBetween(config(), config())).toEqual({ live: [], restart: [] })
+  })
+
+  it('finds nothing in a default that is now written out, or in keys that changed places', () => {
+    expect(changesBetween(config(), config({ listen: { port: 8080 } }))).toEqual({ live: [], restart: [] })
+    const [one, other] = [{ admin: { port: 1, host: '::1' } }, { admin: { host: '::1', port: 1 } }]
+    expect(changesBetween(config(one), config(other))).toEqual({ live: [], restart: [] })
+  })
+
+  it('sees that pools changed places: of two that serve a model the first is taken', () => {
+    const pool = { models: ['tiny'], targets: [{ url: 'http://a' }] }
+    const [one, other] = [{ pools: { x: pool, y: pool } }, { pools: { y: pool, x: pool } }]
+    expect(changesBetween(config(one), config(other)).live).toEqual(['pools'])
   })
 
   it('lets pools, limits and identity change at once', () => {
@@ -36,6 +51,8 @@ describe('changesBetween', () => {
   })
 
   it('says that the size of headers needs a restart: sockets were opened with it', () => {
-    expect(changesBetween(config(), config({ limits: { headers: '32KiB' } })).restart).toEqual(['limits.headers'])
+    expect(changesBetween(config(), config({ limits: { headers: '32KiB' } })).restart).toEqual([
+      'limits.headers',
+    ])
   })
 })

@@ -17,20 +17,29 @@ function read(text: string, env: Record<string, string> = {}, files: Record<stri
   return readConfig(text, 'gateway.config.json', FOLDER, { env, readFile })
 }
 
-function good(text: string, env: Record<string, string> = {}, files: Record<string, string> = {}): GatewayConfig {
+function good(
+  text: string,
+  env: Record<string, string> = {},
+  files: Record<string, string> = {},
+): GatewayConfig {
   const { config, findings } = read(text, env, files)
   expect(findings).toEqual([])
   return config as GatewayConfig
 }
 
-function bad(text: string, env: Record<string, string> = {}, files: Record<string, string> = {}): readonly Finding[] {
+function bad(
+  text: string,
+  env: Record<string, string> = {},
+  files: Record<string, string> = {},
+): readonly Finding[] {
   const { config, findings } = read(text, env, files)
   expect(config).toBeUndefined()
   return findings
 }
 
 /** A config with one target, of which some members are given. */
-const withTarget = (members: string): string => `{"pools": {"chat": {"models": ["tiny"], "targets": [{"url": "http://a", ${members}}]}}}`
+const withTarget = (members: string): string =>
+  `{"pools": {"chat": {"models": ["tiny"], "targets": [{"url": "http://a", ${members}}]}}}`
 
 describe('the smallest useful config', () => {
   it('is one pool with one target; all else is as the contract says', () => {
@@ -105,14 +114,19 @@ describe('the text', () => {
     ['no JSON', 'pools: {}', 1],
   ])('is refused with a line when it is %s', (_what, text, line) => {
     const [finding] = bad(text)
-    expect(finding).toMatchObject({ severity: 'error', code: 'config_syntax', file: 'gateway.config.json', line })
+    expect(finding).toMatchObject({
+      severity: 'error',
+      code: 'config_syntax',
+      file: 'gateway.config.json',
+      line,
+    })
   })
 
   it.each(['[]', 'null', '"text"', '5'])('is refused when it is %s and no object', text => {
     expect(bad(text)).toMatchObject([{ code: 'config_invalid' }])
   })
 
-  it('may not give a key twice: which one counts would be anybody\'s guess', () => {
+  it("may not give a key twice: which one counts would be anybody's guess", () => {
     const findings = bad(`{\n  ${POOLS},\n  "listen": {"port": 1,\n    "port": 2}\n}`)
     expect(findings).toMatchObject([{ code: 'config_duplicate', line: 4, column: 5 }])
   })
@@ -121,13 +135,17 @@ describe('the text', () => {
 describe('an unknown key', () => {
   it('is a finding at its own line and column, with the key that was meant', () => {
     const findings = bad(`{\n  ${POOLS},\n  "listen": {\n    "prot": 9000\n  }\n}`)
-    expect(findings).toMatchObject([{ code: 'config_unknown_key', line: 4, column: 5, file: 'gateway.config.json' }])
+    expect(findings).toMatchObject([
+      { code: 'config_unknown_key', line: 4, column: 5, file: 'gateway.config.json' },
+    ])
     expect(findings[0]?.message).toContain('listen.prot')
     expect(findings[0]?.message).toContain('"port"')
   })
 
   it('is found in a list of objects', () => {
-    const [finding] = bad('{"pools": {"chat": {"models": ["a"], "targets": [\n{"url": "http://a"},\n{"url": "http://b", "wieght": 2}]}}}')
+    const [finding] = bad(
+      '{"pools": {"chat": {"models": ["a"], "targets": [\n{"url": "http://a"},\n{"url": "http://b", "wieght": 2}]}}}',
+    )
     expect(finding).toMatchObject({ code: 'config_unknown_key', line: 3, column: 21 })
     expect(finding?.message).toContain('pools.chat.targets[1].wieght')
     expect(finding?.message).toContain('"weight"')
@@ -160,35 +178,71 @@ describe('a value that does not fit', () => {
     expect(bad(`{${POOLS},\n ${member}}`)).toMatchObject([{ code: 'config_invalid', line: 2 }])
   })
 
-  it.each(['ftp://a', 'a:9001', 'http://', 'http://a?x=1', 'http://a b'])('is a finding: the target url %s', url => {
-    expect(bad(`{"pools": {"chat": {"models": ["a"], "targets": [{"url": "${url}"}]}}}`)).toMatchObject([{ code: 'config_invalid' }])
-  })
+  it.each(['ftp://a', 'a:9001', 'http://', 'http://a?x=1', 'http://a b'])(
+    'is a finding: the target url %s',
+    url => {
+      expect(bad(`{"pools": {"chat": {"models": ["a"], "targets": [{"url": "${url}"}]}}}`)).toMatchObject([
+        { code: 'config_invalid' },
+      ])
+    },
+  )
 
   it('says the JSON path', () => {
     expect(bad(withTarget('"weight": 0'))[0]?.message).toContain('pools.chat.targets[0].weight')
+  })
+
+  it('is found in its place, also in a pool whose name is a number', () => {
+    for (const name of ['1', '007', '99999999999999999999']) {
+      const findings = bad(`{"pools": {"${name}": {"models": ["a"], "targets": [\n{"url": "http://a",\n"weight": -1}]}}}`)
+      expect(findings).toMatchObject([{ line: 3, column: 11 }])
+      expect(findings[0]?.message).toContain(`pools.${name}.targets[0].weight`)
+    }
+  })
+
+  it.each(['http://:99999', 'http://h:99999', 'http://[::g]'])('is a finding before anything is built from it: the target url %s', url => {
+    expect(bad(`{"pools": {"chat": {"models": ["a"], "targets": [{"url": "${url}"}]}}}`)).toMatchObject([{ code: 'invalid_url', line: 1 }])
+  })
+
+  it.each(['"a b": "x"', '"": "x"', '"x": "a\\nb"', '"x": "☃"'])('is a finding before the first request meets it: the target header %s', header => {
+    expect(bad(withTarget(`"headers": {${header}}`))).toMatchObject([{ code: 'invalid_header' }])
+  })
+
+  it.each(['0s', '0ms', '0h0m'])('is a finding: the window %s, which would be no limit or one for ever', window => {
+    expect(bad(`{${POOLS}, "limits": {"unauthenticated": {"limit": 3, "window": "${window}"}}}`)).toMatchObject([{ code: 'config_invalid' }])
   })
 })
 
 describe('variables', () => {
   it('are read from the environment, in the middle of a string too', () => {
-    const config = good(withTarget('"apiKey": "${KEY}", "headers": {"x-a": "<${KEY}|${KEY}>"}'), { KEY: 'k1' })
+    const config = good(withTarget('"apiKey": "${KEY}", "headers": {"x-a": "<${KEY}|${KEY}>"}'), {
+      KEY: 'k1',
+    })
     expect(config.pools.chat?.targets[0]).toMatchObject({ apiKey: 'k1', headers: { 'x-a': '<k1|k1>' } })
   })
 
   it('have a default, which also answers for an empty one', () => {
     expect(good(withTarget('"apiKey": "${KEY:-other}"')).pools.chat?.targets[0]?.apiKey).toBe('other')
-    expect(good(withTarget('"apiKey": "${KEY:-other}"'), { KEY: '' }).pools.chat?.targets[0]?.apiKey).toBe('other')
-    expect(good(withTarget('"apiKey": "${KEY:-other}"'), { KEY: 'mine' }).pools.chat?.targets[0]?.apiKey).toBe('mine')
+    expect(good(withTarget('"apiKey": "${KEY:-other}"'), { KEY: '' }).pools.chat?.targets[0]?.apiKey).toBe(
+      'other',
+    )
+    expect(
+      good(withTarget('"apiKey": "${KEY:-other}"'), { KEY: 'mine' }).pools.chat?.targets[0]?.apiKey,
+    ).toBe('mine')
   })
 
   it('are read from files, without the last line feed', () => {
     for (const content of ['s3cret', 's3cret\n', 's3cret\r\n']) {
-      expect(good(withTarget('"apiKey": "${file:run/key}"'), {}, { 'run/key': content }).pools.chat?.targets[0]?.apiKey).toBe('s3cret')
+      expect(
+        good(withTarget('"apiKey": "${file:run/key}"'), {}, { 'run/key': content }).pools.chat?.targets[0]
+          ?.apiKey,
+      ).toBe('s3cret')
     }
   })
 
   it('are not looked for in what a variable held', () => {
-    expect(good(withTarget('"apiKey": "${KEY}"'), { KEY: '${HOME}' }).pools.chat?.targets[0]?.apiKey).toBe('${HOME}')
+    expect(good(withTarget('"apiKey": "${KEY}"'), { KEY: '${HOME}' }).pools.chat?.targets[0]?.apiKey).toBe(
+      '${HOME}',
+    )
   })
 
   it('that are missing are findings at their path and line, and never an empty string', () => {
@@ -202,9 +256,12 @@ describe('variables', () => {
     expect(bad(withTarget('"apiKey": "${file:gone}"'))).toMatchObject([{ code: 'config_variable' }])
   })
 
-  it.each(['${}', '${not a name}', '${1X}', '${NAME-default}'])('that are malformed, such as %s, are findings', text => {
-    expect(bad(withTarget(`"apiKey": "${text}"`))).toMatchObject([{ code: 'config_variable' }])
-  })
+  it.each(['${}', '${not a name}', '${1X}', '${NAME-default}'])(
+    'that are malformed, such as %s, are findings',
+    text => {
+      expect(bad(withTarget(`"apiKey": "${text}"`))).toMatchObject([{ code: 'config_variable' }])
+    },
+  )
 
   it('are all told at once', () => {
     expect(bad(withTarget('"apiKey": "${A} ${B}", "headers": {"x": "${C}"}'))).toHaveLength(3)
@@ -221,18 +278,33 @@ describe('a string that came from a variable', () => {
     expect(config.policy.watch).toBe(false)
     expect(config.limits.unauthenticated).toEqual({ limit: 5, window: '1m' })
     expect(good(withTarget('"weight": "${W}"'), { W: '0.5' }).pools.chat?.targets[0]?.weight).toBe(0.5)
+    expect(good(`{${POOLS}, "limits": {"unauthenticated": "\${LIMITED}"}}`, { LIMITED: 'false' }).limits.unauthenticated).toBe(false)
+  })
+
+  it('is read so in a pool whose name is a number', () => {
+    const config = good('{"pools": {"007": {"models": ["a"], "targets": [{"url": "http://a", "weight": "${W}"}]}}}', { W: '2' })
+    expect(config.pools['007']?.targets[0]?.weight).toBe(2)
   })
 
   it('stays a string where one is wanted', () => {
-    expect(good(withTarget('"apiKey": "${KEY}"'), { KEY: '12345' }).pools.chat?.targets[0]?.apiKey).toBe('12345')
+    expect(good(withTarget('"apiKey": "${KEY}"'), { KEY: '12345' }).pools.chat?.targets[0]?.apiKey).toBe(
+      '12345',
+    )
   })
 
-  it.each(['', 'abc', '8080x', '0x10', '1e3', ' 8080', '80.5'])('is refused when it is %j and a port is wanted', PORT => {
-    expect(bad(`{${POOLS}, "listen": {"port": "\${PORT}"}}`, { PORT })).toMatchObject([{ code: 'config_invalid' }])
-  })
+  it.each(['', 'abc', '8080x', '0x10', '1e3', ' 8080', '80.5'])(
+    'is refused when it is %j and a port is wanted',
+    PORT => {
+      expect(bad(`{${POOLS}, "listen": {"port": "\${PORT}"}}`, { PORT })).toMatchObject([
+        { code: 'config_invalid' },
+      ])
+    },
+  )
 
   it('is judged after it was read: a number too large is still too large', () => {
-    expect(bad(`{${POOLS}, "listen": {"port": "\${PORT}"}}`, { PORT: '70000' })).toMatchObject([{ code: 'config_invalid' }])
+    expect(bad(`{${POOLS}, "listen": {"port": "\${PORT}"}}`, { PORT: '70000' })).toMatchObject([
+      { code: 'config_invalid' },
+    ])
   })
 })
 
@@ -246,7 +318,10 @@ describe('a finding', () => {
     ['that misses a pattern', `{${POOLS}, "listen": {"drain": "\${S}"}}`],
     ['that fits no branch', `{${POOLS}, "limits": {"unauthenticated": "\${S}"}}`],
     ['that is no URL', '{"pools": {"chat": {"models": ["a"], "targets": [{"url": "${S}"}]}}}'],
-    ['that stands twice', '{"pools": {"chat": {"models": ["${S}", "${S}"], "targets": [{"url": "http://a"}]}}}'],
+    [
+      'that stands twice',
+      '{"pools": {"chat": {"models": ["${S}", "${S}"], "targets": [{"url": "http://a"}]}}}',
+    ],
     ['that is no constant', `{${POOLS}, "audit": {"sinks": [{"type": "\${S}"}]}}`],
   ])('never holds the value of a variable %s', (_what, text) => {
     const findings = bad(text, { S: SECRET })
@@ -271,16 +346,22 @@ describe('values that are each right and wrong together', () => {
   })
 
   it('a target stands once in a pool: twice would count everything twice', () => {
-    const findings = bad('{"pools": {"chat": {"models": ["a"], "targets": [{"url": "http://a"},\n{"url": "http://a/"}]}}}')
+    const findings = bad(
+      '{"pools": {"chat": {"models": ["a"], "targets": [{"url": "http://a"},\n{"url": "http://a/"}]}}}',
+    )
     expect(findings).toMatchObject([{ code: 'duplicate_target', line: 2 }])
   })
 
   it('a target may serve two pools', () => {
-    good('{"pools": {"x": {"models": ["a"], "targets": [{"url": "http://a"}]}, "y": {"models": ["b"], "targets": [{"url": "http://a"}]}}}')
+    good(
+      '{"pools": {"x": {"models": ["a"], "targets": [{"url": "http://a"}]}, "y": {"models": ["b"], "targets": [{"url": "http://a"}]}}}',
+    )
   })
 
   it('a window longer than a timer can hold is refused: it would be no limit', () => {
-    expect(bad(`{${POOLS}, "limits": {"unauthenticated": {"limit": 1, "window": "25d"}}}`)).toMatchObject([{ code: 'window_too_long' }])
+    expect(bad(`{${POOLS}, "limits": {"unauthenticated": {"limit": 1, "window": "25d"}}}`)).toMatchObject([
+      { code: 'window_too_long' },
+    ])
     good(`{${POOLS}, "limits": {"unauthenticated": {"limit": 1, "window": "24d"}}}`)
   })
 })
@@ -299,13 +380,19 @@ describe('loadConfig', () => {
   })
 
   it('leaves an absolute path as it is', () => {
-    const folder = temporaryFolder({ 'c.json': `{${POOLS}, "policy": {"path": "${path.resolve('/srv/policies').replaceAll('\\', '\\\\')}"}}` })
-    expect(loadConfig(path.join(folder, 'c.json'), {}).config?.policy.path).toBe(path.resolve('/srv/policies'))
+    const folder = temporaryFolder({
+      'c.json': `{${POOLS}, "policy": {"path": "${path.resolve('/srv/policies').replaceAll('\\', '\\\\')}"}}`,
+    })
+    expect(loadConfig(path.join(folder, 'c.json'), {}).config?.policy.path).toBe(
+      path.resolve('/srv/policies'),
+    )
   })
 
   it('answers a file that is not there, or is a folder, with a finding', () => {
     const folder = temporaryFolder()
-    expect(loadConfig(path.join(folder, 'gone.json'), {}).findings).toMatchObject([{ code: 'config_unreadable', line: 0 }])
+    expect(loadConfig(path.join(folder, 'gone.json'), {}).findings).toMatchObject([
+      { code: 'config_unreadable', line: 0 },
+    ])
     expect(loadConfig(folder, {}).findings).toMatchObject([{ code: 'config_unreadable' }])
   })
 })

@@ -43,10 +43,16 @@ describe('isLoopback', () => {
     expect(isLoopback(host)).toBe(true)
   })
 
-  it.each(['0.0.0.0', '::', '', '10.0.0.1', '127.0.0.1.example.com', 'localhost.example.com', '1127.0.0.1', '::ffff:10.0.0.1'])(
-    'does not take %j for it: an open admin listener would be the price',
-    host => {
-      expect(isLoopback(host)).toBe(false)
-    },
-  )
+  it.each([
+    '0.0.0.0',
+    '::',
+    '',
+    '10.0.0.1',
+    '127.0.0.1.example.com',
+    'localhost.example.com',
+    '1127.0.0.1',
+    '::ffff:10.0.0.1',
+  ])('does not take %j for it: an open admin listener would be the price', host => {
+    expect(isLoopback(host)).toBe(false)
+  })
 })

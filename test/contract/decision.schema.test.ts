@@ -19,7 +19,11 @@ describe('the decision schema', () => {
           { name: 'requests_per_minute', key: 'team:search', unit: 'requests', limit: 60, window: '1m' },
           { name: 'streams', key: 'ci-bot', unit: 'concurrency', limit: 4 },
         ],
-        rewrite: { model: 'tiny-q4', max_tokens: 256, headers: { set: { 'x-team': 'search' }, remove: ['x-debug'] } },
+        rewrite: {
+          model: 'tiny-q4',
+          max_tokens: 256,
+          headers: { set: { 'x-team': 'search' }, remove: ['x-debug'] },
+        },
         audit: { content: 'none', labels: { cost_center: '42' } },
         expires_at: '2026-01-01T18:00:00Z',
       }),
@@ -81,6 +85,8 @@ describe('the decision schema', () => {
     ['a limit below zero', { ...limit, limit: -1 }],
     ['a limit as text', { ...limit, limit: '60' }],
     ['a window that is no duration', { ...limit, window: '1 minute' }],
+    ['a window of no length: it would be no limit at all', { ...limit, window: '0s' }],
+    ['a window of no length, in other words', { ...limit, window: '0h0.0m' }],
     ['an unknown unit', { ...limit, unit: 'requets' }],
     ['an unknown mode', { ...limit, mode: 'warn' }],
   ])('refuses a limit with %s', (_what, broken) => {
@@ -88,12 +94,23 @@ describe('the decision schema', () => {
   })
 
   it('lets a limit observe, and forbid all', () => {
-    expect(fits({ allow: true, limits: [{ ...limit, mode: 'observe' }, { ...limit, limit: 0 }] })).toBe(true)
+    expect(
+      fits({
+        allow: true,
+        limits: [
+          { ...limit, mode: 'observe' },
+          { ...limit, limit: 0 },
+        ],
+      }),
+    ).toBe(true)
   })
 
-  it.each(['a\r\nx-admin: 1', 'a\nb', 'a\0b', 'a\x7fb', 'snow ☃'])('refuses the header value %j: a policy must not be able to split a header', value => {
-    expect(fits({ allow: true, rewrite: { headers: { set: { 'x-team': value } } } })).toBe(false)
-  })
+  it.each(['a\r\nx-admin: 1', 'a\nb', 'a\0b', 'a\x7fb', 'snow ☃'])(
+    'refuses the header value %j: a policy must not be able to split a header',
+    value => {
+      expect(fits({ allow: true, rewrite: { headers: { set: { 'x-team': value } } } })).toBe(false)
+    },
+  )
 
   it.each(['X-Team', 'x team', 'x:team', 'x\r\nteam', ''])('refuses the header name %j', name => {
     expect(fits({ allow: true, rewrite: { headers: { set: { [name]: 'a' } } } })).toBe(false)
@@ -120,7 +137,8 @@ describe('the decision schema', () => {
 
   it('takes any snake_case code and nothing else', () => {
     expect(fits({ allow: false, code: 'contract_ended_2' })).toBe(true)
-    for (const code of ['Outside', 'out-side', '2late', '', 'a\nb']) expect(fits({ allow: false, code })).toBe(false)
+    for (const code of ['Outside', 'out-side', '2late', '', 'a\nb'])
+      expect(fits({ allow: false, code })).toBe(false)
   })
 
   it('wants an instant with a zone in expires_at', () => {

@@ -28,12 +28,20 @@ describe('the table of refusals', () => {
 describe('GatewayError', () => {
   it('has the status and the title of its code', () => {
     const error = new GatewayError('rate_limited', 'for the operator')
-    expect(error).toMatchObject({ code: 'rate_limited', status: 429, title: REFUSALS.rate_limited.title, headers: {} })
+    expect(error).toMatchObject({
+      code: 'rate_limited',
+      status: 429,
+      title: REFUSALS.rate_limited.title,
+      headers: {},
+    })
     expect(error.retryAfterSeconds).toBeUndefined()
   })
 
   it('can be told another status and title', () => {
-    expect(new GatewayError('policy_error', 'm', { status: 503, title: 'Not yet' })).toMatchObject({ status: 503, title: 'Not yet' })
+    expect(new GatewayError('policy_error', 'm', { status: 503, title: 'Not yet' })).toMatchObject({
+      status: 503,
+      title: 'Not yet',
+    })
   })
 
   it('keeps what lay behind it', () => {
@@ -67,6 +75,8 @@ describe('errorBody', () => {
   })
 
   it('carries further members', () => {
-    expect(JSON.parse(errorBody('forbidden', 403, 'm', { access: { requestable: true } })).error.access).toEqual({ requestable: true })
+    expect(
+      JSON.parse(errorBody('forbidden', 403, 'm', { access: { requestable: true } })).error.access,
+    ).toEqual({ requestable: true })
   })
 })

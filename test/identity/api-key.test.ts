@@ -20,7 +20,8 @@ describe('newApiKey', () => {
     const keys = Array.from({ length: 2000 }, newApiKey)
     expect(new Set(keys.map(key => key.id)).size).toBe(2000)
     const seen = new Map<string, number>()
-    for (const { secret } of keys) for (const character of secret.slice(15, -6)) seen.set(character, (seen.get(character) ?? 0) + 1)
+    for (const { secret } of keys)
+      for (const character of secret.slice(15, -6)) seen.set(character, (seen.get(character) ?? 0) + 1)
     expect(seen.size).toBe(62)
     // 64,000 draws of 62: 1032 each, give or take 32. A bias by modulo would show as 1250 for the first eight.
     for (const count of seen.values()) expect(Math.abs(count - 1032)).toBeLessThan(200)
@@ -47,7 +48,17 @@ describe('keyIdOf', () => {
 
   it('takes nothing else for a key', () => {
     const { secret } = newApiKey()
-    for (const other of ['', 'slp_', 'sk-abc', secret.slice(1), secret.slice(0, -1), `${secret}\n`, ` ${secret}`, `${secret}x`, secret.toUpperCase()]) {
+    for (const other of [
+      '',
+      'slp_',
+      'sk-abc',
+      secret.slice(1),
+      secret.slice(0, -1),
+      `${secret}\n`,
+      ` ${secret}`,
+      `${secret}x`,
+      secret.toUpperCase(),
+    ]) {
       expect(keyIdOf(other)).toBeUndefined()
     }
   })

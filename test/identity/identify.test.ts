@@ -15,10 +15,14 @@ const principal = (id: string): Principal => ({
   expires_at: null,
 })
 /** `ana-1` and `ana-2` are two keys of one principal. */
-const keyring = { principalOf: (secret: string) => (/^(ana|bob)-\d$/.test(secret) ? principal(secret.slice(0, 3)) : undefined) }
+const keyring = {
+  principalOf: (secret: string) =>
+    /^(ana|bob)-\d$/.test(secret) ? principal(secret.slice(0, 3)) : undefined,
+}
 
 const NONE: Credentials = { authorization: undefined, 'x-api-key': undefined, 'api-key': undefined }
-const ask = (credentials: Partial<Credentials>, anonymous?: Principal) => identify({ ...NONE, ...credentials }, 0, { keyring, anonymous })
+const ask = (credentials: Partial<Credentials>, anonymous?: Principal) =>
+  identify({ ...NONE, ...credentials }, 0, { keyring, anonymous })
 
 describe('identify', () => {
   it.each([
@@ -52,7 +56,10 @@ describe('identify', () => {
   })
 
   it('refuses who presents nothing, and names no error (RFC 6750 §3.1)', () => {
-    expect(thrownBy(() => ask({}))).toMatchObject({ code: 'unauthenticated', headers: { 'www-authenticate': 'Bearer realm="sallyport"' } })
+    expect(thrownBy(() => ask({}))).toMatchObject({
+      code: 'unauthenticated',
+      headers: { 'www-authenticate': 'Bearer realm="sallyport"' },
+    })
   })
 
   it('takes who presents nothing for the anonymous principal, where there is one', () => {
@@ -65,7 +72,10 @@ describe('identify', () => {
   })
 
   it('refuses the keys of two principals: who is charged must not depend on which header is read first', () => {
-    expect(thrownBy(() => ask({ authorization: 'Bearer ana-1', 'x-api-key': 'bob-1' }))).toMatchObject({ code: 'invalid_request', status: 400 })
+    expect(thrownBy(() => ask({ authorization: 'Bearer ana-1', 'x-api-key': 'bob-1' }))).toMatchObject({
+      code: 'invalid_request',
+      status: 400,
+    })
   })
 
   it.each([

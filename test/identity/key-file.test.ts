@@ -27,10 +27,22 @@ describe('readKeyFile', () => {
 
   it('fills in what an older or hand-written file leaves out', () => {
     const folder = temporaryFolder({
-      'keys.json': JSON.stringify({ keys: [{ id: 'k_0000000001', hash: HASH, principal: 'ana', roles: [] }] }),
+      'keys.json': JSON.stringify({
+        keys: [{ id: 'k_0000000001', hash: HASH, principal: 'ana', roles: [] }],
+      }),
     })
     expect(readKeyFile(path.join(folder, 'keys.json'))).toEqual([
-      { id: 'k_0000000001', hash: HASH, principal: 'ana', kind: 'service', roles: [], team: null, created_at: null, expires_at: null, revoked_at: null },
+      {
+        id: 'k_0000000001',
+        hash: HASH,
+        principal: 'ana',
+        kind: 'service',
+        roles: [],
+        team: null,
+        created_at: null,
+        expires_at: null,
+        revoked_at: null,
+      },
     ])
   })
 
@@ -44,7 +56,10 @@ describe('readKeyFile', () => {
     ['a secret where a hash belongs', JSON.stringify({ keys: [{ ...key, hash: 'slp_0000000001_x' }] })],
     ['no roles', JSON.stringify({ keys: [{ ...key, roles: undefined }] })],
     ['nobody', JSON.stringify({ keys: [{ ...key, principal: '' }] })],
-    ['an end that is no instant: the key would never end', JSON.stringify({ keys: [{ ...key, expires_at: 'next week' }] })],
+    [
+      'an end that is no instant: the key would never end',
+      JSON.stringify({ keys: [{ ...key, expires_at: 'next week' }] }),
+    ],
   ])('refuses %s', (_what, text) => {
     const file = path.join(temporaryFolder({ 'keys.json': text }), 'keys.json')
     expect(thrownBy(() => readKeyFile(file)).code).toBe('invalid_key_file')
@@ -64,7 +79,11 @@ describe('changeKeyFile', () => {
   it('loses none of many changes at once', async () => {
     const file = path.join(temporaryFolder(), 'keys.json')
     await Promise.all(Array.from({ length: 12 }, (_, number) => changeKeyFile(file, add(number))))
-    expect(readKeyFile(file).map(key => key.principal).sort()).toEqual(Array.from({ length: 12 }, (_, number) => `p${number}`).sort())
+    expect(
+      readKeyFile(file)
+        .map(key => key.principal)
+        .sort(),
+    ).toEqual(Array.from({ length: 12 }, (_, number) => `p${number}`).sort())
   })
 
   it('loses none of the changes of several processes at once', async () => {

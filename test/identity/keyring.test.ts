@@ -54,16 +54,27 @@ describe('the keyring', () => {
 
   it('does not know a key of another id with the same hash, or of the same id with another hash', () => {
     const [one, other] = [key(), key()]
-    expect(createKeyring([{ ...one.record, id: other.record.id }]).principalOf(one.secret, NOON)).toBeUndefined()
-    expect(createKeyring([{ ...one.record, hash: other.record.hash }]).principalOf(one.secret, NOON)).toBeUndefined()
+    expect(
+      createKeyring([{ ...one.record, id: other.record.id }]).principalOf(one.secret, NOON),
+    ).toBeUndefined()
+    expect(
+      createKeyring([{ ...one.record, hash: other.record.hash }]).principalOf(one.secret, NOON),
+    ).toBeUndefined()
   })
 
-  it.each(['', 'slp_', 'k_0000000000', '__proto__', 'slp_0000000000_00000000000000000000000000000000000000'])('does not know %j', secret => {
-    expect(createKeyring([key().record]).principalOf(secret, NOON)).toBeUndefined()
-  })
+  it.each(['', 'slp_', 'k_0000000000', '__proto__', 'slp_0000000000_00000000000000000000000000000000000000'])(
+    'does not know %j',
+    secret => {
+      expect(createKeyring([key().record]).principalOf(secret, NOON)).toBeUndefined()
+    },
+  )
 
   it('counts the keys that are in force', () => {
-    const records = [key(), key({ expires_at: '2026-01-01T12:00:00Z' }), key({ revoked_at: '2025-06-01T00:00:00Z' })].map(({ record }) => record)
+    const records = [
+      key(),
+      key({ expires_at: '2026-01-01T12:00:00Z' }),
+      key({ revoked_at: '2025-06-01T00:00:00Z' }),
+    ].map(({ record }) => record)
     expect(createKeyring(records).size(NOON - 1)).toBe(2)
     expect(createKeyring(records).size(NOON)).toBe(1)
   })

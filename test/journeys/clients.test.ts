@@ -1,7 +1,14 @@
 import OpenAI, { AuthenticationError, NotFoundError, PermissionDeniedError, RateLimitError } from 'openai'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startTinySlm, type TinySlm } from '../../examples/tiny-slm/server.ts'
-import { chat, errorOf, REFERENCE_POLICIES, type RunningGateway, startGateway, stopAll } from '../support/gateway.ts'
+import {
+  chat,
+  errorOf,
+  REFERENCE_POLICIES,
+  type RunningGateway,
+  startGateway,
+  stopAll,
+} from '../support/gateway.ts'
 
 /** Clients that nobody changed, against the reference policy. */
 describe('unmodified clients', () => {
@@ -31,11 +38,16 @@ describe('unmodified clients', () => {
     await model.close()
   })
 
-  const sdk = (principal: string): OpenAI => new OpenAI({ baseURL: `${gateway.url}/v1`, apiKey: gateway.keys[principal] ?? 'none', maxRetries: 0 })
+  const sdk = (principal: string): OpenAI =>
+    new OpenAI({ baseURL: `${gateway.url}/v1`, apiKey: gateway.keys[principal] ?? 'none', maxRetries: 0 })
 
   it('answers a chat through the OpenAI SDK, with usage and ids', async () => {
     const { data, response } = await sdk('dev')
-      .chat.completions.create({ model: 'tiny', max_tokens: 8, messages: [{ role: 'user', content: 'the gate' }] })
+      .chat.completions.create({
+        model: 'tiny',
+        max_tokens: 8,
+        messages: [{ role: 'user', content: 'the gate' }],
+      })
       .withResponse()
     expect(data.choices[0]?.message.content).not.toBe('')
     expect(data.usage?.completion_tokens).toBeGreaterThan(0)
@@ -46,7 +58,11 @@ describe('unmodified clients', () => {
       pool: 'chat',
       target: model.url,
       http: { status: 200 },
-      usage: { input_tokens: data.usage?.prompt_tokens, output_tokens: data.usage?.completion_tokens, estimated: false },
+      usage: {
+        input_tokens: data.usage?.prompt_tokens,
+        output_tokens: data.usage?.completion_tokens,
+        estimated: false,
+      },
     })
   })
 
@@ -73,7 +89,8 @@ describe('unmodified clients', () => {
   })
 
   it('makes the SDK raise its own typed errors', async () => {
-    const ask = (principal: string, wanted: string) => sdk(principal).chat.completions.create({ model: wanted, messages: [{ role: 'user', content: 'x' }] })
+    const ask = (principal: string, wanted: string) =>
+      sdk(principal).chat.completions.create({ model: wanted, messages: [{ role: 'user', content: 'x' }] })
     await expect(ask('nobody', 'tiny')).rejects.toThrow(AuthenticationError)
     await expect(ask('gil', 'tiny')).rejects.toThrow(PermissionDeniedError)
     await expect(ask('dev', 'tiny-large')).rejects.toMatchObject({ status: 403, code: 'access_required' })
@@ -83,7 +100,12 @@ describe('unmodified clients', () => {
 
   it('refuses the sixth request of a minute and says when to come back', async () => {
     const client = sdk('ci-bot')
-    const ask = () => client.chat.completions.create({ model: 'tiny', max_tokens: 1, messages: [{ role: 'user', content: 'x' }] })
+    const ask = () =>
+      client.chat.completions.create({
+        model: 'tiny',
+        max_tokens: 1,
+        messages: [{ role: 'user', content: 'x' }],
+      })
     for (let request = 0; request < 5; request++) await ask()
     const refused = await ask().catch((error: unknown) => error)
     expect(refused).toBeInstanceOf(RateLimitError)
@@ -110,13 +132,19 @@ describe('unmodified clients', () => {
     const ask = (headers: Record<string, string>) => chat(gateway, { key: '', headers })
     expect((await ask({ 'x-api-key': gateway.keys.ana as string })).status).toBe(200)
     expect((await ask({ 'api-key': gateway.keys.ana as string })).status).toBe(200)
-    expect((await ask({ 'x-api-key': gateway.keys.ana as string, 'api-key': gateway.keys.ana as string })).status).toBe(200)
-    const two = await ask({ 'x-api-key': gateway.keys.ana as string, authorization: `Bearer ${gateway.keys.dev}` })
+    expect(
+      (await ask({ 'x-api-key': gateway.keys.ana as string, 'api-key': gateway.keys.ana as string })).status,
+    ).toBe(200)
+    const two = await ask({
+      'x-api-key': gateway.keys.ana as string,
+      authorization: `Bearer ${gateway.keys.dev}`,
+    })
     expect([two.status, (await errorOf(two)).code]).toEqual([400, 'invalid_request'])
   })
 
   it('sends the body to the byte, an allow-list of headers, and never the caller’s credential', async () => {
-    const body = '{ "model":"tiny",\t"max_tokens": 1.0, "messages":[{"role":"user","content":"\\u0041 é"}], "seed": 12345678901234567890 }'
+    const body =
+      '{ "model":"tiny",\t"max_tokens": 1.0, "messages":[{"role":"user","content":"\\u0041 é"}], "seed": 12345678901234567890 }'
     const response = await fetch(`${gateway.url}/v1/chat/completions`, {
       method: 'POST',
       headers: {
@@ -134,7 +162,11 @@ describe('unmodified clients', () => {
     expect(last?.body).toBe(body)
     expect(response.headers.get('x-request-id')).toBe('mine-1')
     const sent = last?.headers as Record<string, string>
-    expect(sent).toMatchObject({ authorization: 'Bearer the-targets-own-key', 'openai-organization': 'org-1', 'x-request-id': 'mine-1' })
+    expect(sent).toMatchObject({
+      authorization: 'Bearer the-targets-own-key',
+      'openai-organization': 'org-1',
+      'x-request-id': 'mine-1',
+    })
     expect(Object.keys(sent)).not.toContain('cookie')
     expect(Object.keys(sent)).not.toContain('x-custom')
     expect(JSON.stringify(last)).not.toContain(gateway.keys.ana)
@@ -144,7 +176,10 @@ describe('unmodified clients', () => {
     const wrong = gateway.keys.dev?.replace(/.$/, character => (character === 'A' ? 'B' : 'A')) as string
     expect((await chat(gateway, { key: wrong })).status).toBe(401)
     const metrics = await (await fetch(`${gateway.adminUrl}/metrics`)).text()
-    const written = [gateway.audit(), gateway.log(), await gateway.status(), metrics].map(part => JSON.stringify(part)).join('\n')
-    for (const secret of [...Object.values(gateway.keys), wrong, 'the-targets-own-key', 'session=secret']) expect(written).not.toContain(secret)
+    const written = [gateway.audit(), gateway.log(), await gateway.status(), metrics]
+      .map(part => JSON.stringify(part))
+      .join('\n')
+    for (const secret of [...Object.values(gateway.keys), wrong, 'the-targets-own-key', 'session=secret'])
+      expect(written).not.toContain(secret)
   })
 })

@@ -2,7 +2,15 @@ import { mkdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { startTinySlm, type TinySlm } from '../../examples/tiny-slm/server.ts'
-import { chat, errorOf, newFolder, type RunningGateway, startGateway, stopAll, writeFiles } from '../support/gateway.ts'
+import {
+  chat,
+  errorOf,
+  newFolder,
+  type RunningGateway,
+  startGateway,
+  stopAll,
+  writeFiles,
+} from '../support/gateway.ts'
 
 /** A policy that says which edition it is. */
 const edition = (number: number, allow = true): Record<string, string> => ({
@@ -80,7 +88,9 @@ describe('a policy that changes while it serves', () => {
     const gateway = await startGateway({ policy: edition(1), targets: [model.url] })
     await activated(gateway)
     for (let number = 0; number < 20; number++) {
-      gateway.writePolicy({ [`more/file${number}.rego`]: `package more.file${number}\n\nvalue := ${number}\n` })
+      gateway.writePolicy({
+        [`more/file${number}.rego`]: `package more.file${number}\n\nvalue := ${number}\n`,
+      })
     }
     await activated(gateway)
     gateway.writePolicy(edition(2))

@@ -30,7 +30,12 @@ describe('admit', () => {
     admit(claims, NOON, ledger).release()
     const error = thrownBy(() => admit(claims, NOON + 10_500, ledger)) as LimitRefusal
     expect(error).toBeInstanceOf(LimitRefusal)
-    expect(error).toMatchObject({ code: 'rate_limited', status: 429, retryAfterSeconds: 50, refusedBy: { claim: { name: 'rpm' } } })
+    expect(error).toMatchObject({
+      code: 'rate_limited',
+      status: 429,
+      retryAfterSeconds: 50,
+      refusedBy: { claim: { name: 'rpm' } },
+    })
     expect(error.standings.map(({ remaining }) => remaining)).toEqual([0, 5])
     expect(error.headers.ratelimit).toBe('"rpm";r=0;t=50, "streams";r=5')
   })
@@ -44,7 +49,9 @@ describe('admit', () => {
   })
 
   it('does not tell the caller whose counter it was', () => {
-    const secretive = claimsOf([{ name: 'rpm', key: 'team:mergers', unit: 'requests', limit: 0, window: '1m' }])
+    const secretive = claimsOf([
+      { name: 'rpm', key: 'team:mergers', unit: 'requests', limit: 0, window: '1m' },
+    ])
     const { title, headers } = thrownBy(() => admit(secretive, NOON, createLedger()))
     expect(`${title} ${JSON.stringify(headers)}`).not.toContain('mergers')
   })

@@ -14,20 +14,26 @@ const requests = (members: Partial<Claim> = {}): Claim => ({
   observe: false,
   ...members,
 })
-const streams = (members: Partial<Claim> = {}): Claim => requests({ name: 'streams', unit: 'concurrency', windowMs: undefined, ...members })
+const streams = (members: Partial<Claim> = {}): Claim =>
+  requests({ name: 'streams', unit: 'concurrency', windowMs: undefined, ...members })
 
 function taken(ledger: Ledger, claims: readonly Claim[], now = NOON): Reservation {
   const taking = ledger.take(claims, now)
   if (!taking.taken) throw new Error(`refused by ${taking.refusedBy.claim.name}`)
   return taking.reservation
 }
-const isTaken = (ledger: Ledger, claims: readonly Claim[], now = NOON): boolean => ledger.take(claims, now).taken
-const left = (ledger: Ledger, claim: Claim, now = NOON): number | undefined => ledger.look([claim], now)[0]?.remaining
+const isTaken = (ledger: Ledger, claims: readonly Claim[], now = NOON): boolean =>
+  ledger.take(claims, now).taken
+const left = (ledger: Ledger, claim: Claim, now = NOON): number | undefined =>
+  ledger.look([claim], now)[0]?.remaining
 
 describe('a window', () => {
   it('begins with its first request, holds its first instant and not its last', () => {
     const ledger = createLedger()
-    expect(taken(ledger, [requests({ limit: 1 })]).standings[0]).toMatchObject({ remaining: 0, resetsAt: NOON + MINUTE })
+    expect(taken(ledger, [requests({ limit: 1 })]).standings[0]).toMatchObject({
+      remaining: 0,
+      resetsAt: NOON + MINUTE,
+    })
     expect(isTaken(ledger, [requests({ limit: 1 })], NOON)).toBe(false)
     expect(isTaken(ledger, [requests({ limit: 1 })], NOON + MINUTE - 1)).toBe(false)
     expect(isTaken(ledger, [requests({ limit: 1 })], NOON + MINUTE)).toBe(true)
@@ -66,7 +72,8 @@ describe('a counter', () => {
 
   it('is not confused by anything that a key may hold', () => {
     const ledger = createLedger()
-    for (const key of ['a', 'a\n', '\na', 'requests\n60000\na', '__proto__', '☃']) expect(isTaken(ledger, [requests({ key, limit: 1 })])).toBe(true)
+    for (const key of ['a', 'a\n', '\na', 'requests\n60000\na', '__proto__', '☃'])
+      expect(isTaken(ledger, [requests({ key, limit: 1 })])).toBe(true)
   })
 
   it('is the same one when the limit is raised or lowered, at once', () => {
@@ -100,6 +107,29 @@ describe('the limits of one decision', () => {
     taken(ledger, [requests()])
     const refused = ledger.take([requests(), streams({ limit: 0 })], NOON)
     expect(!refused.taken && refused.standings.map(standing => standing.remaining)).toEqual([1, 0])
+  })
+
+  it('charge a counter that they name twice once, and hold the tighter of the two', () => {
+    for (const claims of [
+      [requests({ limit: 1 }), requests({ limit: 5 })],
+      [requests({ limit: 5 }), requests({ limit: 1 })],
+      [requests({ limit: 5, observe: true }), requests({ limit: 1 })],
+      [requests({ limit: 1 }), requests({ limit: 1 })],
+    ]) {
+      const ledger = createLedger()
+      expect(taken(ledger, claims).standings).toHaveLength(2)
+      expect(left(ledger, requests({ limit: 5 }))).toBe(4)
+      expect(isTaken(ledger, claims)).toBe(false)
+      expect(left(ledger, requests({ limit: 5 }))).toBe(4)
+    }
+  })
+
+  it('give back a counter that they name twice once', () => {
+    const ledger = createLedger()
+    const claims = [streams({ limit: 3 }), streams({ limit: 2 })]
+    const [one] = [taken(ledger, claims), taken(ledger, claims)]
+    one.release()
+    expect(left(ledger, streams({ limit: 3 }))).toBe(2)
   })
 
   it('may be none', () => {
@@ -206,9 +236,19 @@ describe('memory', () => {
     const ledger = createLedger()
     taken(ledger, [streams({ limit: 1 })])
     taken(ledger, [requests({ key: 'slow', limit: 1, windowMs: 60 * MINUTE })])
-    for (let count = 0; count < 5000; count++) taken(ledger, [requests({ key: `caller-${count}` })], NOON + MINUTE)
+    for (let count = 0; count < 5000; count++)
+      taken(ledger, [requests({ key: `caller-${count}` })], NOON + MINUTE)
     expect(isTaken(ledger, [streams({ limit: 1 })], NOON + MINUTE)).toBe(false)
-    expect(isTaken(ledger, [requests({ key: 'slow', limit: 1, windowMs: 60 * MINUTE })], NOON + MINUTE)).toBe(false)
+    expect(isTaken(ledger, [requests({ key: 'slow', limit: 1, windowMs: 60 * MINUTE })], NOON + MINUTE)).toBe(
+      false,
+    )
+  })
+
+  it('is not taken by what was refused', () => {
+    const ledger = createLedger()
+    for (let count = 0; count < 1000; count++) ledger.take([streams({ key: `caller-${count}`, limit: 0 })], NOON)
+    for (let count = 0; count < 1000; count++) ledger.take([requests({ key: `caller-${count}`, limit: 0 })], NOON)
+    expect(ledger.size()).toBe(0)
   })
 
   it('is given back by streams that ended', () => {
@@ -264,7 +304,9 @@ describe.each(Array.from({ length: 16 }, (_, seed) => seed + 1))('with interleav
           expect(now).toBeLessThan(resetsAt)
         }
       } else {
-        const [{ reservation, claims }] = running.splice(integer(running.length), 1) as [(typeof running)[number]]
+        const [{ reservation, claims }] = running.splice(integer(running.length), 1) as [
+          (typeof running)[number],
+        ]
         const undone = what === 9
         if (undone) reservation.giveBack()
         else reservation.release()

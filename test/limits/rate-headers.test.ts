@@ -4,8 +4,21 @@ import { rateHeaders } from '../../src/limits/rate-headers.ts'
 
 const NOON = Date.parse('2026-01-01T12:00:00Z')
 
-function standing(name: string, remaining: number, resetsInMs: number | undefined, members: Partial<Claim> = {}): Standing {
-  const claim: Claim = { name, key: 'ana', unit: 'requests', limit: 60, windowMs: 60_000, observe: false, ...members }
+function standing(
+  name: string,
+  remaining: number,
+  resetsInMs: number | undefined,
+  members: Partial<Claim> = {},
+): Standing {
+  const claim: Claim = {
+    name,
+    key: 'ana',
+    unit: 'requests',
+    limit: 60,
+    windowMs: 60_000,
+    observe: false,
+    ...members,
+  }
   return { claim, remaining, resetsAt: resetsInMs === undefined ? undefined : NOON + resetsInMs }
 }
 
@@ -26,11 +39,17 @@ describe('rateHeaders', () => {
 
   it('say neither window nor reset of concurrency, which OpenAI does not know', () => {
     const streams = standing('streams', 3, undefined, { unit: 'concurrency', limit: 4, windowMs: undefined })
-    expect(rateHeaders([streams], NOON)).toEqual({ ratelimit: '"streams";r=3', 'ratelimit-policy': '"streams";q=4' })
+    expect(rateHeaders([streams], NOON)).toEqual({
+      ratelimit: '"streams";r=3',
+      'ratelimit-policy': '"streams";q=4',
+    })
   })
 
   it('say all limits, in the order of the policy, and to OpenAI the tightest', () => {
-    const headers = rateHeaders([standing('day', 100, 3_600_000, { limit: 200, windowMs: 86_400_000 }), standing('rpm', 4, 1000)], NOON)
+    const headers = rateHeaders(
+      [standing('day', 100, 3_600_000, { limit: 200, windowMs: 86_400_000 }), standing('rpm', 4, 1000)],
+      NOON,
+    )
     expect(headers).toEqual({
       ratelimit: '"day";r=100;t=3600, "rpm";r=4;t=1',
       'ratelimit-policy': '"day";q=200;w=86400, "rpm";q=60;w=60',
@@ -47,7 +66,9 @@ describe('rateHeaders', () => {
 
   it('never say what only observes', () => {
     expect(rateHeaders([standing('quiet', 0, 1000, { observe: true })], NOON)).toEqual({})
-    expect(rateHeaders([standing('quiet', 0, 1000, { observe: true }), standing('rpm', 4, 1000)], NOON).ratelimit).toBe('"rpm";r=4;t=1')
+    expect(
+      rateHeaders([standing('quiet', 0, 1000, { observe: true }), standing('rpm', 4, 1000)], NOON).ratelimit,
+    ).toBe('"rpm";r=4;t=1')
   })
 
   it('never promise a reset in the past, and round a part of a second up', () => {

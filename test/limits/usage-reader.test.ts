@@ -33,7 +33,12 @@ describe.each([
   })
 
   it('is read byte by byte', () => {
-    expect(readIn(true, [...bytes].map(byte => Buffer.from([byte])))).toEqual(EXPECTED)
+    expect(
+      readIn(
+        true,
+        [...bytes].map(byte => Buffer.from([byte])),
+      ),
+    ).toEqual(EXPECTED)
   })
 
   it('is read when its last line feed is missing', () => {
@@ -47,7 +52,10 @@ describe('an answer in one piece', () => {
     ['the Responses API', '{"usage":{"input_tokens":12,"output_tokens":34}}'],
     ['Ollama', '{"response":"","prompt_eval_count":12,"eval_count":34}'],
     ['llama.cpp', '{"content":"","tokens_predicted":34,"tokens_evaluated":12}'],
-    ['OpenAI, over several lines', '{\n  "usage": {\n    "prompt_tokens": 12,\n    "completion_tokens": 34\n  }\n}\n'],
+    [
+      'OpenAI, over several lines',
+      '{\n  "usage": {\n    "prompt_tokens": 12,\n    "completion_tokens": 34\n  }\n}\n',
+    ],
   ])('of %s is read, wherever it is cut', (_who, text) => {
     const bytes = Buffer.from(text)
     for (let at = 0; at <= bytes.length; at++) {
@@ -68,25 +76,37 @@ describe('an answer in one piece', () => {
 
   it('of more than four megabytes is not looked into, and takes no memory', () => {
     const padding = 'x'.repeat(5 * 1024 * 1024)
-    expect(read(false, `{"content":"${padding}","usage":{"prompt_tokens":1,"completion_tokens":1}}`)).toBeUndefined()
+    expect(
+      read(false, `{"content":"${padding}","usage":{"prompt_tokens":1,"completion_tokens":1}}`),
+    ).toBeUndefined()
   })
 })
 
 describe('what counts', () => {
   it('is what was reported last', () => {
-    const running = [1, 2, 3].map(count => `data: {"usage":{"prompt_tokens":9,"completion_tokens":${count}}}\n\n`).join('')
+    const running = [1, 2, 3]
+      .map(count => `data: {"usage":{"prompt_tokens":9,"completion_tokens":${count}}}\n\n`)
+      .join('')
     expect(read(true, running)).toEqual({ inputTokens: 9, outputTokens: 3 })
   })
 
   it('is an explicit zero, also after another number: a zero is a report, not its absence', () => {
-    expect(read(true, 'data: {"usage":{"prompt_tokens":9,"completion_tokens":0}}\n\n')).toEqual({ inputTokens: 9, outputTokens: 0 })
+    expect(read(true, 'data: {"usage":{"prompt_tokens":9,"completion_tokens":0}}\n\n')).toEqual({
+      inputTokens: 9,
+      outputTokens: 0,
+    })
     expect(
-      read(true, 'data: {"usage":{"prompt_tokens":9,"completion_tokens":5}}\n\ndata: {"usage":{"prompt_tokens":0,"completion_tokens":0}}\n\n'),
+      read(
+        true,
+        'data: {"usage":{"prompt_tokens":9,"completion_tokens":5}}\n\ndata: {"usage":{"prompt_tokens":0,"completion_tokens":0}}\n\n',
+      ),
     ).toEqual({ inputTokens: 0, outputTokens: 0 })
   })
 
   it('is not undone by a later null', () => {
-    expect(read(true, 'data: {"usage":{"prompt_tokens":9,"completion_tokens":5}}\n\ndata: {"usage":null}\n\n')).toEqual({
+    expect(
+      read(true, 'data: {"usage":{"prompt_tokens":9,"completion_tokens":5}}\n\ndata: {"usage":null}\n\n'),
+    ).toEqual({
       inputTokens: 9,
       outputTokens: 5,
     })
@@ -101,7 +121,9 @@ describe('what counts', () => {
   })
 
   it('is not what a model wrote: only the outermost object reports', () => {
-    expect(read(true, 'data: {"choices":[{"delta":{"usage":{"prompt_tokens":0,"completion_tokens":0}}}]}\n\n')).toBeUndefined()
+    expect(
+      read(true, 'data: {"choices":[{"delta":{"usage":{"prompt_tokens":0,"completion_tokens":0}}}]}\n\n'),
+    ).toBeUndefined()
   })
 })
 
@@ -110,9 +132,12 @@ describe('usageOf', () => {
     expect(usageOf({ usage: { prompt_tokens } })).toBeUndefined()
   })
 
-  it.each([undefined, null, 5, 'usage', [], {}, { usage: 5 }, { usage: [] }])('finds nothing in %j', value => {
-    expect(usageOf(value)).toBeUndefined()
-  })
+  it.each([undefined, null, 5, 'usage', [], {}, { usage: 5 }, { usage: [] }])(
+    'finds nothing in %j',
+    value => {
+      expect(usageOf(value)).toBeUndefined()
+    },
+  )
 
   it('takes what is not reported for zero when the other is', () => {
     expect(usageOf({ usage: { prompt_tokens: 12 } })).toEqual({ inputTokens: 12, outputTokens: 0 })

@@ -26,7 +26,10 @@ describe('requestIdOf', () => {
     expect(requestIdOf(given, 'ours')).toBe(given)
   })
 
-  it.each([undefined, '', ' a', 'a b', 'a\tb', 'a\r\nb', 'ü', '\x7f', '~'.repeat(129)])('replaces %j', given => {
-    expect(requestIdOf(given, 'ours')).toBe('ours')
-  })
+  it.each([undefined, '', ' a', 'a b', 'a\tb', 'a\r\nb', 'ü', '\x7f', '~'.repeat(129)])(
+    'replaces %j',
+    given => {
+      expect(requestIdOf(given, 'ours')).toBe('ours')
+    },
+  )
 })

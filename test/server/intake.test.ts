@@ -5,9 +5,15 @@ import { thrownBy } from '../support/thrown.ts'
 
 /** What Node gives for the head of a request, and no more. */
 function head(url: string, rawHeaders: readonly string[] = [], method = 'POST'): IncomingMessage {
-  return { method, url, rawHeaders, socket: { remoteAddress: '::ffff:10.1.2.3' } } as unknown as IncomingMessage
+  return {
+    method,
+    url,
+    rawHeaders,
+    socket: { remoteAddress: '::ffff:10.1.2.3' },
+  } as unknown as IncomingMessage
 }
-const read = (url: string, rawHeaders: readonly string[] = [], method?: string) => intake(head(url, rawHeaders, method))
+const read = (url: string, rawHeaders: readonly string[] = [], method?: string) =>
+  intake(head(url, rawHeaders, method))
 
 describe('normaliseTarget', () => {
   it.each([
@@ -19,6 +25,7 @@ describe('normaliseTarget', () => {
     ['/a%c3%bc', '/a%C3%BC', ['aü']],
     ['/a%20b', '/a%20b', ['a b']],
     ['/a%252fb', '/a%252fb', ['a%2fb']],
+    ['/v1/models/org%2fmodel', '/v1/models/org%2Fmodel', ['v1', 'models', 'org/model']],
     ['/.well-known/x..y/...', '/.well-known/x..y/...', ['.well-known', 'x..y', '...']],
     ['/models/a:b@c;d=e', '/models/a:b@c;d=e', ['models', 'a:b@c;d=e']],
   ])('writes %s in one form only', (target, path, segments) => {
@@ -26,13 +33,18 @@ describe('normaliseTarget', () => {
   })
 
   it('leaves the query as it came', () => {
-    expect(normaliseTarget('/a?b=%2f%41&c=..//')).toEqual({ path: '/a', search: '?b=%2f%41&c=..//', segments: ['a'] })
+    expect(normaliseTarget('/a?b=%2f%41&c=..//')).toEqual({
+      path: '/a',
+      search: '?b=%2f%41&c=..//',
+      segments: ['a'],
+    })
     expect(normaliseTarget('/a?')).toEqual({ path: '/a', search: '?', segments: ['a'] })
   })
 
   it('gives the same for every way to write it', () => {
     const { path } = normaliseTarget('/v1/chat/completions')
-    for (const other of ['/v1/chat/complet%69ons', '/%761/chat/completions', '/v1/%63%68%61%74/completions']) expect(normaliseTarget(other).path).toBe(path)
+    for (const other of ['/v1/chat/complet%69ons', '/%761/chat/completions', '/v1/%63%68%61%74/completions'])
+      expect(normaliseTarget(other).path).toBe(path)
   })
 
   /**
@@ -43,6 +55,12 @@ describe('normaliseTarget', () => {
     ['/v1/models/../../api/delete', 'dot segments'],
     ['/v1/./models', 'a dot segment'],
     ['/v1/models/..', 'one at the end'],
+    ['/v1/models/..%2fx', 'dots in front of an escaped slash'],
+    ['/v1/models/x%2f%2e%2e%2Fy', 'escaped dots between escaped slashes'],
+    ['/v1/models/x%2F.', 'a dot behind an escaped slash'],
+    ['/v1/models/x%5cy', 'an escaped backslash in the name of a model'],
+    ['/v1/chat%2fcompletions', 'an escaped slash where no model is named'],
+    ['/%76%31/models/x%2fy', 'an escaped slash behind an escaped prefix'],
     ['/v1/models/.', 'a single one at the end'],
     ['/v1/%2e%2e/api/delete', 'escaped dots'],
     ['/v1/.%2E/api/delete', 'half-escaped dots'],
@@ -104,28 +122,41 @@ describe('intake', () => {
     ])
   })
 
-  it.each(['Authorization', 'X-Api-Key', 'api-key', 'Content-Type', 'Content-Length', 'Host', 'Transfer-Encoding'])(
-    'refuses two lines of %s: two readers would pick two values',
-    name => {
-      expect(thrownBy(() => read('/v1/models', [name, 'a', name.toLowerCase(), 'a'])).code).toBe('invalid_request')
-    },
-  )
+  it.each([
+    'Authorization',
+    'X-Api-Key',
+    'api-key',
+    'Content-Type',
+    'Content-Length',
+    'Host',
+    'Transfer-Encoding',
+  ])('refuses two lines of %s: two readers would pick two values', name => {
+    expect(thrownBy(() => read('/v1/models', [name, 'a', name.toLowerCase(), 'a'])).code).toBe(
+      'invalid_request',
+    )
+  })
 
   it.each(['CONNECT', 'TRACE'])('refuses %s', method => {
     expect(thrownBy(() => read('/v1/models', [], method)).code).toBe('invalid_request')
   })
 
   it('leaves every other method to the policy', () => {
-    for (const method of ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'PROPFIND']) expect(read('/x', [], method).method).toBe(method)
+    for (const method of ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'PROPFIND'])
+      expect(read('/x', [], method).method).toBe(method)
   })
 
   it('refuses upgrades', () => {
-    expect(thrownBy(() => read('/v1/models', ['Connection', 'upgrade', 'Upgrade', 'websocket'])).code).toBe('invalid_request')
+    expect(thrownBy(() => read('/v1/models', ['Connection', 'upgrade', 'Upgrade', 'websocket'])).code).toBe(
+      'invalid_request',
+    )
   })
 
-  it.each(['gzip', 'br', 'GZIP', 'gzip, identity', 'x-unknown'])('refuses a body in %s: the policy could not read it, the server could', encoding => {
-    expect(thrownBy(() => read('/v1/models', ['Content-Encoding', encoding])).code).toBe('invalid_request')
-  })
+  it.each(['gzip', 'br', 'GZIP', 'gzip, identity', 'x-unknown'])(
+    'refuses a body in %s: the policy could not read it, the server could',
+    encoding => {
+      expect(thrownBy(() => read('/v1/models', ['Content-Encoding', encoding])).code).toBe('invalid_request')
+    },
+  )
 
   it('takes a body that says it is not compressed', () => {
     expect(read('/v1/models', ['Content-Encoding', 'Identity']).path).toBe('/v1/models')

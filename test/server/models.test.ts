@@ -25,7 +25,9 @@ describe('listModels', () => {
   })
 
   it('lists it as Ollama does', () => {
-    expect(JSON.parse(listModels(facts('/api/tags'), ['tiny', 'secret'], notSecret))).toEqual({ models: [{ name: 'tiny', model: 'tiny' }] })
+    expect(JSON.parse(listModels(facts('/api/tags'), ['tiny', 'secret'], notSecret))).toEqual({
+      models: [{ name: 'tiny', model: 'tiny' }],
+    })
   })
 
   it('asks of each model about a chat with it, from the same caller', () => {
@@ -47,18 +49,24 @@ describe('listModels', () => {
   it.each([
     ['/v1/models/tiny', 'tiny'],
     ['/v1/models/org/model', 'org/model'],
+    ['/v1/models/org%2Fmodel', 'org/model'],
     ['/v1/models/b%2520c', 'b%20c'],
   ])('answers %s with that one', (path, id) => {
     expect(JSON.parse(listModels(facts(path), MODELS, notSecret))).toMatchObject({ id, object: 'model' })
   })
 
   it('tells a model that may not be called no differently from one that is not there', () => {
-    const [hidden, absent] = ['secret', 'absent'].map(name => thrownBy(() => listModels(facts(`/v1/models/${name}`), MODELS, notSecret)))
+    const [hidden, absent] = ['secret', 'absent'].map(name =>
+      thrownBy(() => listModels(facts(`/v1/models/${name}`), MODELS, notSecret)),
+    )
     expect(hidden).toMatchObject({ code: 'model_not_found', status: 404 })
     expect(hidden?.title?.replace('secret', 'absent')).toBe(absent?.title)
   })
 
   it('is an empty list for who may call nothing', () => {
-    expect(JSON.parse(listModels(facts('/v1/models'), MODELS, () => false))).toEqual({ object: 'list', data: [] })
+    expect(JSON.parse(listModels(facts('/v1/models'), MODELS, () => false))).toEqual({
+      object: 'list',
+      data: [],
+    })
   })
 })

@@ -3,7 +3,13 @@ import type { AddressInfo } from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { type PublicRefusal, respondJson, respondRefusal } from '../../src/server/respond.ts'
 
-const REFUSAL: PublicRefusal = { status: 403, code: 'forbidden', message: 'No', headers: {}, retryAfterSeconds: undefined }
+const REFUSAL: PublicRefusal = {
+  status: 403,
+  code: 'forbidden',
+  message: 'No',
+  headers: {},
+  retryAfterSeconds: undefined,
+}
 
 async function answer(handle: http.RequestListener, init: RequestInit = {}): Promise<Response> {
   const server = http.createServer(handle)
@@ -11,7 +17,8 @@ async function answer(handle: http.RequestListener, init: RequestInit = {}): Pro
   onTestFinished(() => void server.close())
   return fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`, init)
 }
-const refused = (members: Partial<PublicRefusal>) => answer((request, response) => respondRefusal(request, response, { ...REFUSAL, ...members }))
+const refused = (members: Partial<PublicRefusal>) =>
+  answer((request, response) => respondRefusal(request, response, { ...REFUSAL, ...members }))
 
 describe('a refusal', () => {
   it('is an error in the form of OpenAI', async () => {
@@ -19,7 +26,9 @@ describe('a refusal', () => {
     expect(response.status).toBe(403)
     expect(response.headers.get('content-type')).toBe('application/json')
     expect(response.headers.get('x-request-id')).toBe('r1')
-    expect(await response.json()).toEqual({ error: { message: 'No', type: 'permission_error', code: 'forbidden', param: null } })
+    expect(await response.json()).toEqual({
+      error: { message: 'No', type: 'permission_error', code: 'forbidden', param: null },
+    })
   })
 
   it.each([

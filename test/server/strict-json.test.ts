@@ -5,12 +5,13 @@ import { thrownBy } from '../support/thrown.ts'
 
 const parse = (body: string | Buffer) => parseBody(Buffer.from(body as string))
 const refusal = (body: string | Buffer) => thrownBy(() => parse(body))
-const nested = (depth: number, open: string, close: string): string => open.repeat(depth) + close.repeat(depth)
+const nested = (depth: number, open: string, close: string): string =>
+  open.repeat(depth) + close.repeat(depth)
 
 describe('parseBody', () => {
   it('keeps the bytes, the text and the value', () => {
     const bytes = Buffer.from(' {"model": "tïny"} ')
-    expect(parseBody(bytes)).toEqual({ bytes, text: ' {"model": "tïny"} ', value: { model: 'tïny' } })
+    expect(parseBody(bytes)).toMatchObject({ bytes, text: ' {"model": "tïny"} ', value: { model: 'tïny' } })
     expect(parseBody(bytes).bytes).toBe(bytes)
   })
 
@@ -123,12 +124,16 @@ describe('depth', () => {
     ['objects', '{"a":', '}'],
   ])('of 64 is taken and of 65 refused: %s', (_what, open, close) => {
     const inner = open === '[' ? '' : '1'
-    expect(parse(open.repeat(64) + inner + close.repeat(64)).text).toHaveLength(64 * (open.length + 1) + inner.length)
+    expect(parse(open.repeat(64) + inner + close.repeat(64)).text).toHaveLength(
+      64 * (open.length + 1) + inner.length,
+    )
     expect(refusal(open.repeat(65) + inner + close.repeat(65)).code).toBe('invalid_request')
   })
 
   it('counts what is open at one time, not what stands side by side', () => {
-    expect(parse(`[${Array.from({ length: 200 }, () => nested(63, '[', ']')).join(',')}]`).text.length).toBeGreaterThan(10_000)
+    expect(
+      parse(`[${Array.from({ length: 200 }, () => nested(63, '[', ']')).join(',')}]`).text.length,
+    ).toBeGreaterThan(10_000)
   })
 
   it('of half a million is refused like any other, without a fault', () => {

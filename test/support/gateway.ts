@@ -15,7 +15,9 @@ export const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url))
 export const REFERENCE_POLICIES = fileURLToPath(new URL('../../policies', import.meta.url))
 
 /** Lets everybody with a key do everything, and says under which name. */
-export const OPEN_POLICY = { 'gateway.rego': 'package gateway\n\ndecision := {"allow": true, "rule": "open"}\n' }
+export const OPEN_POLICY = {
+  'gateway.rego': 'package gateway\n\ndecision := {"allow": true, "rule": "open"}\n',
+}
 
 export interface KeySpec {
   readonly principal: string
@@ -102,12 +104,20 @@ export function writeFiles(folder: string, files: Readonly<Record<string, string
   }
 }
 
-export function runCommand(args: readonly string[], options: { cwd?: string; env?: NodeJS.ProcessEnv } = {}): Promise<CommandResult> {
+export function runCommand(
+  args: readonly string[],
+  options: { cwd?: string; env?: NodeJS.ProcessEnv } = {},
+): Promise<CommandResult> {
   const env = { ...process.env, ...options.env }
   return new Promise(resolve => {
-    execFile(process.execPath, [CLI, ...args], { ...options, env, maxBuffer: 1 << 26 }, (error, stdout, stderr) => {
-      resolve({ code: error ? Number(error.code ?? -1) : 0, stdout, stderr })
-    })
+    execFile(
+      process.execPath,
+      [CLI, ...args],
+      { ...options, env, maxBuffer: 1 << 26 },
+      (error, stdout, stderr) => {
+        resolve({ code: error ? Number(error.code ?? -1) : 0, stdout, stderr })
+      },
+    )
   })
 }
 
@@ -139,7 +149,12 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Runnin
         }
         return found !== undefined
       }
-      const gone = (): void => settle(() => reject(new Error(`the gateway ended before ${event}:\n${JSON.stringify(lines)}\n${other.join('\n')}`)))
+      const gone = (): void =>
+        settle(() =>
+          reject(
+            new Error(`the gateway ended before ${event}:\n${JSON.stringify(lines)}\n${other.join('\n')}`),
+          ),
+        )
       const settle = (done: () => void): void => {
         readers.delete(look)
         child.off('close', gone)
@@ -177,7 +192,8 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Runnin
       }
     },
     status: async () => (await fetch(`${String(listening.admin_url)}/status`)).json(),
-    command: (...args) => runCommand(args, { cwd: folder, ...(options.env ? { env: { ...options.env } } : {}) }),
+    command: (...args) =>
+      runCommand(args, { cwd: folder, ...(options.env ? { env: { ...options.env } } : {}) }),
     async stop(signal = 'SIGTERM') {
       running.delete(gateway)
       if (child.exitCode !== null || child.signalCode !== null) return child.exitCode
@@ -198,11 +214,15 @@ export function prepare(folder: string, options: GatewayOptions): Record<string,
     listen: { port: 0, drain: '5s' },
     admin: { port: 0 },
     policy: { path: typeof policy === 'string' ? policy : 'policies' },
-    pools: { chat: { models: ['tiny'], targets: (options.targets ?? ['http://127.0.0.1:9']).map(url => ({ url })) } },
+    pools: {
+      chat: { models: ['tiny'], targets: (options.targets ?? ['http://127.0.0.1:9']).map(url => ({ url })) },
+    },
   }
   for (const [name, section] of Object.entries(options.config ?? {})) own[name] = { ...own[name], ...section }
   writeFileSync(path.join(folder, 'gateway.config.json'), JSON.stringify(own, null, 2))
-  return options.keys || options.folder === undefined ? writeKeys(folder, options.keys ?? [{ principal: 'dev', roles: ['developer'] }]) : {}
+  return options.keys || options.folder === undefined
+    ? writeKeys(folder, options.keys ?? [{ principal: 'dev', roles: ['developer'] }])
+    : {}
 }
 
 function writeKeys(folder: string, specs: readonly KeySpec[]): Record<string, string> {
@@ -210,7 +230,15 @@ function writeKeys(folder: string, specs: readonly KeySpec[]): Record<string, st
   const keys = specs.map(({ principal, roles = [], team, expires_at }) => {
     const { id, secret, digest } = newApiKey()
     secrets[principal] = secret
-    return { id, hash: digest, principal, kind: 'service', roles, team: team ?? null, expires_at: expires_at ?? null }
+    return {
+      id,
+      hash: digest,
+      principal,
+      kind: 'service',
+      roles,
+      team: team ?? null,
+      expires_at: expires_at ?? null,
+    }
   })
   writeFileSync(path.join(folder, 'keys.json'), JSON.stringify({ keys }))
   return secrets
@@ -224,11 +252,23 @@ export interface ChatOptions {
 }
 
 /** Asks for a chat completion with `fetch`. Without `key` the principal `dev` asks. */
-export function chat(gateway: RunningGateway, { key = gateway.keys.dev, body, headers, signal }: ChatOptions = {}): Promise<Response> {
+export function chat(
+  gateway: RunningGateway,
+  { key = gateway.keys.dev, body, headers, signal }: ChatOptions = {},
+): Promise<Response> {
   return fetch(`${gateway.url}/v1/chat/completions`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json', ...(key ? { authorization: `Bearer ${key}` } : {}), ...headers },
-    body: JSON.stringify({ model: 'tiny', max_tokens: 4, messages: [{ role: 'user', content: 'hello' }], ...body }),
+    headers: {
+      'content-type': 'application/json',
+      ...(key ? { authorization: `Bearer ${key}` } : {}),
+      ...headers,
+    },
+    body: JSON.stringify({
+      model: 'tiny',
+      max_tokens: 4,
+      messages: [{ role: 'user', content: 'hello' }],
+      ...body,
+    }),
     ...(signal ? { signal } : {}),
   })
 }

@@ -4,6 +4,7 @@ import { aws } from './aws.ts'
 import type { Builtin } from './builtin.ts'
 import { collections } from './collections.ts'
 import { encoding } from './encoding.ts'
+import { graphql } from './graphql.ts'
 import { hashes } from './hashes.ts'
 import { jsonPatch } from './json-patch.ts'
 import { jwt } from './jwt.ts'
@@ -18,6 +19,7 @@ const FAMILIES = [
   aws,
   collections,
   encoding,
+  graphql,
   hashes,
   jsonPatch,
   jwt,

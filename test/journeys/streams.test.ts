@@ -1,0 +1,165 @@
+import { once } from 'node:events'
+import OpenAI, { APIError } from 'openai'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { startTinySlm, type TinySlm } from '../../examples/tiny-slm/server.ts'
+import { chat, OPEN_POLICY, type RunningGateway, startGateway, stopAll } from '../support/gateway.ts'
+import { openSocket } from '../support/raw.ts'
+
+const CONCURRENCY = {
+  'gateway.rego':
+    'package gateway\n\ndecision := {"allow": true, "limits": [{"name": "streams", "key": input.principal.id, "unit": "concurrency", "limit": 1}]}\n',
+}
+
+describe('streams', () => {
+  let slow: TinySlm
+  beforeAll(async () => {
+    slow = await startTinySlm({ tokensPerSecond: 50 })
+  })
+  afterEach(async () => {
+    slow.setFault(null)
+    await stopAll()
+  })
+  afterAll(() => slow.close())
+
+  const long = { stream: true, max_tokens: 400, ignore_eos: true }
+
+  const outcomeOf = async (gateway: RunningGateway, response: Response) => {
+    const id = response.headers.get('x-decision-id')
+    return gateway.audited(record => record.event === 'outcome' && record.decision_id === id)
+  }
+
+  it('passes each event on as it comes, never gathered', async () => {
+    const gateway = await startGateway({ policy: OPEN_POLICY, targets: [slow.url] })
+    const response = await chat(gateway, { body: { stream: true, max_tokens: 10, ignore_eos: true } })
+    let parts = 0
+    for await (const _ of response.body as ReadableStream) parts++
+    // Fifty tokens a second: ten of them cannot share a packet.
+    expect(parts).toBeGreaterThan(5)
+  })
+
+  it('ends the upstream request at once when the client leaves in mid-stream, and frees its slot', async () => {
+    const gateway = await startGateway({ policy: CONCURRENCY, targets: [slow.url] })
+    const before = slow.stats().aborted
+    const leaving = new AbortController()
+    const response = await chat(gateway, { body: long, signal: leaving.signal })
+    const reader = (response.body as ReadableStream<Uint8Array>).getReader()
+    await reader.read()
+    expect((await chat(gateway)).status).toBe(429)
+    leaving.abort()
+    await slow.until(stats => stats.aborted === before + 1)
+    expect(await outcomeOf(gateway, response)).toMatchObject({
+      outcome: 'client_closed',
+      http: { status: 200 },
+    })
+    expect((await chat(gateway)).status).toBe(200)
+    expect((await gateway.status()).pools.chat.targets[0].in_flight).toBe(0)
+  })
+
+  it('ends the upstream request when the client leaves before the first byte', async () => {
+    slow.setFault('hang')
+    const gateway = await startGateway({ policy: CONCURRENCY, targets: [slow.url] })
+    const before = slow.stats()
+    const leaving = new AbortController()
+    const asked = chat(gateway, { body: long, signal: leaving.signal })
+    await slow.until(stats => stats.requests === before.requests + 1)
+    leaving.abort()
+    await expect(asked).rejects.toThrow()
+    await slow.until(stats => stats.in_flight === 0)
+    expect((await gateway.audited(record => record.event === 'outcome')).outcome).toBe('client_closed')
+    slow.setFault(null)
+    expect((await chat(gateway)).status).toBe(200)
+  })
+
+  it('makes an SDK raise when the upstream dies in mid-stream, instead of taking half for whole', async () => {
+    slow.setFault('break')
+    const gateway = await startGateway({ policy: OPEN_POLICY, targets: [slow.url] })
+    const client = new OpenAI({ baseURL: `${gateway.url}/v1`, apiKey: gateway.keys.dev ?? '', maxRetries: 0 })
+    const stream = await client.chat.completions.create({
+      model: 'tiny',
+      stream: true,
+      messages: [{ role: 'user', content: 'x' }],
+    })
+    let chunks = 0
+    const reading = (async () => {
+      for await (const _ of stream) chunks++
+    })()
+    await expect(reading).rejects.toThrow()
+    expect(chunks).toBeGreaterThan(0)
+    expect((await gateway.audited(record => record.event === 'outcome')).outcome).toBe('upstream_failed')
+  })
+
+  it('says in an error event why a stream ended at its time', async () => {
+    const end = new Date(Date.now() + 1500).toISOString()
+    const policy = {
+      'gateway.rego': `package gateway\n\ndecision := {"allow": true, "expires_at": "${end}"}\n`,
+    }
+    const gateway = await startGateway({ policy, targets: [slow.url] })
+    const client = new OpenAI({ baseURL: `${gateway.url}/v1`, apiKey: gateway.keys.dev ?? '', maxRetries: 0 })
+    const request = {
+      model: 'tiny',
+      stream: true as const,
+      messages: [{ role: 'user' as const, content: 'x' }],
+      max_tokens: 400,
+      ignore_eos: true,
+    }
+    const stream = await client.chat.completions.create(request)
+    const reading = (async () => {
+      for await (const _ of stream);
+    })()
+    await expect(reading).rejects.toThrow(APIError)
+    expect((await gateway.audited(record => record.event === 'outcome')).outcome).toBe('expired')
+  })
+
+  it('does not make the gateway hold what a slow reader has not read', async () => {
+    const fast = await startTinySlm()
+    const gateway = await startGateway({ policy: OPEN_POLICY, targets: [fast.url] })
+    const socket = await openSocket(gateway.url)
+    const body = JSON.stringify({
+      model: 'tiny',
+      stream: true,
+      max_tokens: 200_000,
+      ignore_eos: true,
+      messages: [{ role: 'user', content: 'x' }],
+    })
+    socket.write(
+      `POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${gateway.keys.dev}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+    )
+    await once(socket, 'readable')
+    // Nothing is read: what the kernels do not take must stay with the model server.
+    const total = () => fast.stats().generated_tokens
+    let last = -1
+    for (let same = 0; same < 5; ) {
+      await new Promise(resolve => setTimeout(resolve, 100))
+      same = total() === last ? same + 1 : 0
+      last = total()
+    }
+    expect(last).toBeLessThan(150_000)
+    socket.destroy()
+    await fast.until(stats => stats.aborted === 1)
+    await fast.close()
+  })
+
+  it('answers a slow client whole when the gateway is told to stop, and then stops', async () => {
+    const gateway = await startGateway({ policy: OPEN_POLICY, targets: [slow.url] })
+    const response = await chat(gateway, { body: { stream: true, max_tokens: 30, ignore_eos: true } })
+    const stopped = gateway.stop()
+    expect(await response.text()).toContain('[DONE]')
+    expect(await stopped).toBe(0)
+    expect(gateway.audit().at(-1)?.event).toBe('gateway.stopped')
+  })
+
+  it('ends a stream in its protocol when the time to drain is over', async () => {
+    const gateway = await startGateway({
+      policy: OPEN_POLICY,
+      targets: [slow.url],
+      config: { listen: { drain: '200ms' } },
+    })
+    const response = await chat(gateway, { body: long })
+    const stopped = gateway.stop()
+    const text = await response.text()
+    expect(text).not.toContain('[DONE]')
+    expect(text).toMatch(/\ndata: \{"error":\{"message":"The gateway is stopping"/)
+    expect(await stopped).toBe(0)
+    expect(gateway.audit().find(record => record.event === 'outcome')?.outcome).toBe('drained')
+  })
+})
