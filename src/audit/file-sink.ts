@@ -39,6 +39,8 @@ const HEAD_INTERVAL_MS = 500
 export function createFileSink({ path: file, sync, onHeadFailure }: FileSinkNeeds): FileSink {
   mkdirSync(path.dirname(file), { recursive: true })
   const fd = openSync(file, 'a', 0o600)
+  // A device can neither be shortened nor have a head beside it.
+  const regular = fstatSync(fd).isFile()
   const syncEveryMs = sync === 'always' || sync === 'never' ? undefined : parseDuration(sync)
   let head: Link | undefined
   let headTimer: NodeJS.Timeout | undefined
@@ -52,11 +54,11 @@ export function createFileSink({ path: file, sync, onHeadFailure }: FileSinkNeed
       if (sync === 'always') fdatasyncSync(fd)
     } catch (error) {
       // A full disk may have taken half a line; the chain goes on from the last whole one.
-      ftruncateSync(fd, size)
+      if (regular) ftruncateSync(fd, size)
       throw error
     }
     head = link
-    headTimer ??= setTimeout(writeHead, HEAD_INTERVAL_MS).unref()
+    if (regular) headTimer ??= setTimeout(writeHead, HEAD_INTERVAL_MS).unref()
     if (syncEveryMs !== undefined) syncTimer ??= setTimeout(syncToDisk, syncEveryMs).unref()
   }
 
@@ -81,8 +83,8 @@ export function createFileSink({ path: file, sync, onHeadFailure }: FileSinkNeed
     close() {
       clearTimeout(headTimer)
       clearTimeout(syncTimer)
-      writeHead()
-      if (sync !== 'never') fdatasyncSync(fd)
+      if (regular) writeHead()
+      if (regular && sync !== 'never') fdatasyncSync(fd)
       closeSync(fd)
     },
   }

@@ -4,7 +4,7 @@
  * A torn last line is cut off; requests that were let through and never ended are named, so that
  * the new run can close them with the outcome `interrupted`.
  */
-import { existsSync, truncateSync } from 'node:fs'
+import { existsSync, statSync, truncateSync } from 'node:fs'
 import { GENESIS, type Link, read } from './chain.ts'
 import { linesOf } from './lines.ts'
 import { readHead } from './verify.ts'
@@ -32,7 +32,8 @@ export async function recover(file: string): Promise<Recovery> {
   let clean = true
   const open = new Set<string>()
 
-  if (existsSync(file)) {
+  // A device such as /dev/stdout holds no past.
+  if (existsSync(file) && statSync(file).isFile()) {
     for await (const { text, start, whole } of linesOf(file)) {
       if (!whole) {
         truncateSync(file, start)

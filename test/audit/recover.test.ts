@@ -101,7 +101,10 @@ describe('recover', () => {
   })
 
   it('names what was let through before the run said that it had started', async () => {
-    expect((await recover(auditFile([decided('d1'), started, decided('d2')]).file)).open).toEqual(['d1', 'd2'])
+    expect((await recover(auditFile([decided('d1'), started, decided('d2')]).file)).open).toEqual([
+      'd1',
+      'd2',
+    ])
   })
 
   it('is not clean after a run that said no goodbye', async () => {

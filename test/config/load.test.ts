@@ -193,23 +193,38 @@ describe('a value that does not fit', () => {
 
   it('is found in its place, also in a pool whose name is a number', () => {
     for (const name of ['1', '007', '99999999999999999999']) {
-      const findings = bad(`{"pools": {"${name}": {"models": ["a"], "targets": [\n{"url": "http://a",\n"weight": -1}]}}}`)
+      const findings = bad(
+        `{"pools": {"${name}": {"models": ["a"], "targets": [\n{"url": "http://a",\n"weight": -1}]}}}`,
+      )
       expect(findings).toMatchObject([{ line: 3, column: 11 }])
       expect(findings[0]?.message).toContain(`pools.${name}.targets[0].weight`)
     }
   })
 
-  it.each(['http://:99999', 'http://h:99999', 'http://[::g]'])('is a finding before anything is built from it: the target url %s', url => {
-    expect(bad(`{"pools": {"chat": {"models": ["a"], "targets": [{"url": "${url}"}]}}}`)).toMatchObject([{ code: 'invalid_url', line: 1 }])
-  })
+  it.each(['http://:99999', 'http://h:99999', 'http://[::g]'])(
+    'is a finding before anything is built from it: the target url %s',
+    url => {
+      expect(bad(`{"pools": {"chat": {"models": ["a"], "targets": [{"url": "${url}"}]}}}`)).toMatchObject([
+        { code: 'invalid_url', line: 1 },
+      ])
+    },
+  )
 
-  it.each(['"a b": "x"', '"": "x"', '"x": "a\\nb"', '"x": "☃"'])('is a finding before the first request meets it: the target header %s', header => {
-    expect(bad(withTarget(`"headers": {${header}}`))).toMatchObject([{ code: 'invalid_header' }])
-  })
+  it.each(['"a b": "x"', '"": "x"', '"x": "a\\nb"', '"x": "☃"'])(
+    'is a finding before the first request meets it: the target header %s',
+    header => {
+      expect(bad(withTarget(`"headers": {${header}}`))).toMatchObject([{ code: 'invalid_header' }])
+    },
+  )
 
-  it.each(['0s', '0ms', '0h0m'])('is a finding: the window %s, which would be no limit or one for ever', window => {
-    expect(bad(`{${POOLS}, "limits": {"unauthenticated": {"limit": 3, "window": "${window}"}}}`)).toMatchObject([{ code: 'config_invalid' }])
-  })
+  it.each(['0s', '0ms', '0h0m'])(
+    'is a finding: the window %s, which would be no limit or one for ever',
+    window => {
+      expect(
+        bad(`{${POOLS}, "limits": {"unauthenticated": {"limit": 3, "window": "${window}"}}}`),
+      ).toMatchObject([{ code: 'config_invalid' }])
+    },
+  )
 })
 
 describe('variables', () => {
@@ -278,11 +293,17 @@ describe('a string that came from a variable', () => {
     expect(config.policy.watch).toBe(false)
     expect(config.limits.unauthenticated).toEqual({ limit: 5, window: '1m' })
     expect(good(withTarget('"weight": "${W}"'), { W: '0.5' }).pools.chat?.targets[0]?.weight).toBe(0.5)
-    expect(good(`{${POOLS}, "limits": {"unauthenticated": "\${LIMITED}"}}`, { LIMITED: 'false' }).limits.unauthenticated).toBe(false)
+    expect(
+      good(`{${POOLS}, "limits": {"unauthenticated": "\${LIMITED}"}}`, { LIMITED: 'false' }).limits
+        .unauthenticated,
+    ).toBe(false)
   })
 
   it('is read so in a pool whose name is a number', () => {
-    const config = good('{"pools": {"007": {"models": ["a"], "targets": [{"url": "http://a", "weight": "${W}"}]}}}', { W: '2' })
+    const config = good(
+      '{"pools": {"007": {"models": ["a"], "targets": [{"url": "http://a", "weight": "${W}"}]}}}',
+      { W: '2' },
+    )
     expect(config.pools['007']?.targets[0]?.weight).toBe(2)
   })
 

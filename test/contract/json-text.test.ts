@@ -1,9 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { scanJson, withMember } from '../../src/contract/json-text.ts'
 
-const set = (text: string, name: string, value: string): string => withMember(text, scanJson(text).members, name, value)
+const set = (text: string, name: string, value: string): string =>
+  withMember(text, scanJson(text).members, name, value)
 const valuesIn = (text: string): Record<string, string> =>
-  Object.fromEntries([...scanJson(text).members].map(([name, { start, end }]) => [name, text.slice(start, end)]))
+  Object.fromEntries(
+    [...scanJson(text).members].map(([name, { start, end }]) => [name, text.slice(start, end)]),
+  )
 
 describe('the members of the outermost object', () => {
   it.each([
@@ -20,7 +23,10 @@ describe('the members of the outermost object', () => {
   })
 
   it('are found by any name', () => {
-    expect([...scanJson('{"__proto__":1,"constructor":2}').members.keys()]).toEqual(['__proto__', 'constructor'])
+    expect([...scanJson('{"__proto__":1,"constructor":2}').members.keys()]).toEqual([
+      '__proto__',
+      'constructor',
+    ])
   })
 })
 

@@ -246,8 +246,10 @@ describe('memory', () => {
 
   it('is not taken by what was refused', () => {
     const ledger = createLedger()
-    for (let count = 0; count < 1000; count++) ledger.take([streams({ key: `caller-${count}`, limit: 0 })], NOON)
-    for (let count = 0; count < 1000; count++) ledger.take([requests({ key: `caller-${count}`, limit: 0 })], NOON)
+    for (let count = 0; count < 1000; count++)
+      ledger.take([streams({ key: `caller-${count}`, limit: 0 })], NOON)
+    for (let count = 0; count < 1000; count++)
+      ledger.take([requests({ key: `caller-${count}`, limit: 0 })], NOON)
     expect(ledger.size()).toBe(0)
   })
 

@@ -75,7 +75,18 @@ export interface Value {
   Children?: { Name: string; Value: Value }[]
 }
 
-export const KIND = { variable: 0, int: 1, float: 2, string: 3, block: 4, boolean: 5, null: 6, enum: 7, list: 8, object: 9 } as const
+export const KIND = {
+  variable: 0,
+  int: 1,
+  float: 2,
+  string: 3,
+  block: 4,
+  boolean: 5,
+  null: 6,
+  enum: 7,
+  list: 8,
+  object: 9,
+} as const
 
 /** A named type, or a list of `Elem`. */
 export interface Type {

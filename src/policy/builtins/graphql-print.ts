@@ -18,7 +18,8 @@ import {
 
 export function printQuery({ Operations = [], Fragments = [] }: QueryDocument): string {
   const operations = Operations.map(
-    one => `${one.Operation} ${one.Name}${variables(one.VariableDefinitions)}${directives(one.Directives)}${selections(one.SelectionSet)}`,
+    one =>
+      `${one.Operation} ${one.Name}${variables(one.VariableDefinitions)}${directives(one.Directives)}${selections(one.SelectionSet)}`,
   )
   const fragments = Fragments.map(
     one =>
@@ -35,7 +36,8 @@ export function printSchema(
   definitions: readonly Definition[],
 ): string {
   const roots = schemas.flatMap(({ OperationTypes = [] }) => OperationTypes)
-  const schema = roots.length === 0 ? '' : `schema ${block(roots.map(root => `${root.Operation}: ${root.Type}`))}`
+  const schema =
+    roots.length === 0 ? '' : `schema ${block(roots.map(root => `${root.Operation}: ${root.Type}`))}`
   const directiveTexts = directiveDefinitions.map(
     one =>
       `directive @${one.Name}${inputs(one.Arguments)}${one.IsRepeatable ? ' repeatable' : ''}` +
@@ -75,7 +77,8 @@ function typed(one: ArgumentDefinition): string {
 
 function variables(all: readonly Variable[] = []): string {
   const texts = all.map(
-    one => `$${one.Variable}: ${type(one.Type)}${one.DefaultValue ? ` = ${value(one.DefaultValue)}` : ''}${directives(one.Directives)}`,
+    one =>
+      `$${one.Variable}: ${type(one.Type)}${one.DefaultValue ? ` = ${value(one.DefaultValue)}` : ''}${directives(one.Directives)}`,
   )
   return texts.length === 0 ? '' : `(${texts.join(', ')})`
 }
@@ -110,7 +113,8 @@ function value({ Kind, Raw, Children = [] }: Value): string {
   if (Kind === KIND.variable) return `$${Raw}`
   if (Kind === KIND.string || Kind === KIND.block) return JSON.stringify(Raw)
   if (Kind === KIND.list) return `[${Children.map(child => value(child.Value)).join(', ')}]`
-  if (Kind === KIND.object) return `{${Children.map(child => `${child.Name}: ${value(child.Value)}`).join(', ')}}`
+  if (Kind === KIND.object)
+    return `{${Children.map(child => `${child.Name}: ${value(child.Value)}`).join(', ')}}`
   return Raw
 }
 

@@ -46,7 +46,13 @@ export function readQuery(text: string): QueryDocument {
 
 /** @throws BuiltinError */
 export function readSchema(text: string): SchemaDocument {
-  const document: Required<SchemaDocument> = { Schema: [], SchemaExtension: [], Directives: [], Definitions: [], Extensions: [] }
+  const document: Required<SchemaDocument> = {
+    Schema: [],
+    SchemaExtension: [],
+    Directives: [],
+    Definitions: [],
+    Extensions: [],
+  }
   for (const node of definitionsIn(text)) {
     if (node.kind === 'SchemaDefinition') document.Schema.push(schema(node))
     else if (node.kind === 'SchemaExtension') document.SchemaExtension.push(schema(node))
@@ -106,13 +112,16 @@ function selections(set: library.SelectionSetNode | undefined): Selection[] {
   return (set?.selections ?? []).map((node): Selection => {
     if (node.kind === 'FragmentSpread') return { Name: node.name.value, Directives: directives(node) }
     const inner = { Directives: directives(node), SelectionSet: selections(node.selectionSet) }
-    if (node.kind === 'InlineFragment') return { TypeCondition: node.typeCondition?.name.value ?? '', ...inner }
+    if (node.kind === 'InlineFragment')
+      return { TypeCondition: node.typeCondition?.name.value ?? '', ...inner }
     const name = node.name.value
     return { Alias: node.alias?.value ?? name, Name: name, Arguments: callArguments(node), ...inner }
   })
 }
 
-function directives(node: { readonly directives?: readonly library.DirectiveNode[] | undefined }): Directive[] {
+function directives(node: {
+  readonly directives?: readonly library.DirectiveNode[] | undefined
+}): Directive[] {
   return (node.directives ?? []).map(directive => ({
     Name: directive.name.value,
     Arguments: callArguments(directive),
@@ -120,7 +129,9 @@ function directives(node: { readonly directives?: readonly library.DirectiveNode
   }))
 }
 
-function callArguments(node: { readonly arguments?: readonly library.ArgumentNode[] | undefined }): Argument[] {
+function callArguments(node: {
+  readonly arguments?: readonly library.ArgumentNode[] | undefined
+}): Argument[] {
   return (node.arguments ?? []).map(({ name, value: given }) => ({ Name: name.value, Value: value(given) }))
 }
 
@@ -168,7 +179,10 @@ function schema(node: library.SchemaDefinitionNode | library.SchemaExtensionNode
   return {
     Description: ('description' in node && node.description?.value) || '',
     Directives: directives(node),
-    OperationTypes: (node.operationTypes ?? []).map(root => ({ Operation: root.operation, Type: root.type.name.value })),
+    OperationTypes: (node.operationTypes ?? []).map(root => ({
+      Operation: root.operation,
+      Type: root.type.name.value,
+    })),
   }
 }
 

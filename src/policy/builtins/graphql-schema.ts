@@ -64,7 +64,12 @@ function mergedTypes({ Definitions = [], Extensions = [] }: SchemaDocument): Map
     types.set(definition.Name, definition)
   }
   for (const extension of Extensions) {
-    const base = types.get(extension.Name) ?? { Kind: extension.Kind, Name: extension.Name, Description: '', BuiltIn: false }
+    const base = types.get(extension.Name) ?? {
+      Kind: extension.Kind,
+      Name: extension.Name,
+      Description: '',
+      BuiltIn: false,
+    }
     if (base.Kind !== extension.Kind) throw refusal(`Cannot extend type ${extension.Name}.`)
     types.set(extension.Name, extended(base, extension))
   }
@@ -85,7 +90,8 @@ function extended(base: Definition, by: Definition): Definition {
 function allDirectives({ Directives = [] }: SchemaDocument): Map<string, DirectiveDefinition> {
   const all = new Map<string, DirectiveDefinition>()
   const own = new Set<string>()
-  for (const [Name, Locations] of BUILT_IN_DIRECTIVES) all.set(Name, { Name, Locations, Description: '', IsRepeatable: false })
+  for (const [Name, Locations] of BUILT_IN_DIRECTIVES)
+    all.set(Name, { Name, Locations, Description: '', IsRepeatable: false })
   for (const directive of Directives) {
     const replaces = all.has(directive.Name) && !own.has(directive.Name)
     if (own.has(directive.Name) && !BUILT_IN_DIRECTIVES.some(([name]) => name === directive.Name)) {
@@ -97,10 +103,14 @@ function allDirectives({ Directives = [] }: SchemaDocument): Map<string, Directi
   return all
 }
 
-function checkRoots({ Schema = [], SchemaExtension = [] }: SchemaDocument, types: ReadonlyMap<string, Definition>): void {
+function checkRoots(
+  { Schema = [], SchemaExtension = [] }: SchemaDocument,
+  types: ReadonlyMap<string, Definition>,
+): void {
   if (Schema.length > 1) throw refusal('Cannot have multiple schema entry points.')
   for (const { OperationTypes = [] } of [...Schema, ...SchemaExtension]) {
-    for (const { Type } of OperationTypes) if (!types.has(Type)) throw refusal(`Schema root refers to a type ${Type} that does not exist.`)
+    for (const { Type } of OperationTypes)
+      if (!types.has(Type)) throw refusal(`Schema root refers to a type ${Type} that does not exist.`)
   }
 }
 
@@ -114,35 +124,46 @@ function checkDefinition(schema: Schema, definition: Definition): void {
   for (const field of Fields) {
     checkName(field.Name)
     const kind = kindOf(schema, field.Type)
-    if (!(isInput ? INPUT_KINDS : FIELD_KINDS).includes(kind)) throw refusal(`${Name}.${field.Name} cannot be of type ${kind}.`)
+    if (!(isInput ? INPUT_KINDS : FIELD_KINDS).includes(kind))
+      throw refusal(`${Name}.${field.Name} cannot be of type ${kind}.`)
     checkArguments(schema, field.Arguments)
     checkDirectives(schema, field.Directives, isInput ? 'INPUT_FIELD_DEFINITION' : 'FIELD_DEFINITION')
   }
-  for (const member of Types) if (schema.types.get(member)?.Kind !== 'OBJECT') throw refusal(`UNION type ${member} must be OBJECT.`)
+  for (const member of Types)
+    if (schema.types.get(member)?.Kind !== 'OBJECT') throw refusal(`UNION type ${member} must be OBJECT.`)
   for (const name of Interfaces) checkImplements(schema, definition, name)
   const members = Kind === 'ENUM' ? EnumValues : Kind === 'SCALAR' || Kind === 'UNION' ? undefined : Fields
   if (members?.length === 0) throw refusal(`${Kind} ${Name}: must define one or more members.`)
-  if (EnumValues.some(item => ['true', 'false', 'null'].includes(item.Name))) throw refusal(`ENUM ${Name}: non-enum value.`)
-  if (new Set(Fields.map(field => field.Name)).size < Fields.length) throw refusal(`A field of ${Name} is defined twice.`)
+  if (EnumValues.some(item => ['true', 'false', 'null'].includes(item.Name)))
+    throw refusal(`ENUM ${Name}: non-enum value.`)
+  if (new Set(Fields.map(field => field.Name)).size < Fields.length)
+    throw refusal(`A field of ${Name} is defined twice.`)
   checkDirectives(schema, Directives, Kind)
 }
 
 function checkArguments(schema: Schema, all: readonly ArgumentDefinition[] = [], within?: string): void {
   for (const one of all) {
     checkName(one.Name)
-    if (!INPUT_KINDS.includes(kindOf(schema, one.Type))) throw refusal(`Argument ${one.Name} is not of an input type.`)
+    if (!INPUT_KINDS.includes(kindOf(schema, one.Type)))
+      throw refusal(`Argument ${one.Name} is not of an input type.`)
     checkDirectives(schema, one.Directives, 'ARGUMENT_DEFINITION', within)
   }
 }
 
 /** @param within - The directive that is being defined, which cannot refer to itself. */
-function checkDirectives(schema: Schema, all: readonly Directive[] = [], location: string, within?: string): void {
+function checkDirectives(
+  schema: Schema,
+  all: readonly Directive[] = [],
+  location: string,
+  within?: string,
+): void {
   for (const { Name } of all) {
     checkName(Name)
     if (Name === within) throw refusal(`Directive ${Name} cannot refer to itself.`)
     const definition = schema.directives.get(Name)
     if (!definition) throw refusal(`Undefined directive ${Name}.`)
-    if (!definition.Locations?.includes(location)) throw refusal(`Directive ${Name} is not applicable on ${location}.`)
+    if (!definition.Locations?.includes(location))
+      throw refusal(`Directive ${Name} is not applicable on ${location}.`)
   }
 }
 
@@ -151,16 +172,22 @@ function checkImplements(schema: Schema, definition: Definition, name: string): 
   if (implemented?.Kind !== 'INTERFACE') throw refusal(`${name} is no interface.`)
   for (const required of implemented.Fields ?? []) {
     const own = definition.Fields?.find(field => field.Name === required.Name)
-    if (!own || !covers(schema, required.Type, own.Type)) throw refusal(`${definition.Name} does not implement ${name}.${required.Name}.`)
+    if (!own || !covers(schema, required.Type, own.Type))
+      throw refusal(`${definition.Name} does not implement ${name}.${required.Name}.`)
     for (const argument of required.Arguments ?? []) {
       const given = own.Arguments?.find(one => one.Name === argument.Name)
-      if (!given || !sameType(argument.Type, given.Type)) throw refusal(`${definition.Name}.${required.Name} lacks ${argument.Name}.`)
+      if (!given || !sameType(argument.Type, given.Type))
+        throw refusal(`${definition.Name}.${required.Name} lacks ${argument.Name}.`)
     }
-    const more = (own.Arguments ?? []).filter(one => !required.Arguments?.some(argument => argument.Name === one.Name))
-    if (more.some(one => one.Type.NonNull && !one.DefaultValue)) throw refusal(`${definition.Name}.${own.Name} requires more.`)
+    const more = (own.Arguments ?? []).filter(
+      one => !required.Arguments?.some(argument => argument.Name === one.Name),
+    )
+    if (more.some(one => one.Type.NonNull && !one.DefaultValue))
+      throw refusal(`${definition.Name}.${own.Name} requires more.`)
   }
   for (const above of implemented.Interfaces ?? []) {
-    if (!definition.Interfaces?.includes(above)) throw refusal(`Type ${definition.Name} must implement ${above}.`)
+    if (!definition.Interfaces?.includes(above))
+      throw refusal(`Type ${definition.Name} must implement ${above}.`)
   }
 }
 
@@ -172,7 +199,9 @@ function covers(schema: Schema, required: Type, actual: Type): boolean {
 }
 
 function isPossible({ types }: Schema, abstract: string, name: string): boolean {
-  return (types.get(abstract)?.Types?.includes(name) || types.get(name)?.Interfaces?.includes(abstract)) ?? false
+  return (
+    (types.get(abstract)?.Types?.includes(name) || types.get(name)?.Interfaces?.includes(abstract)) ?? false
+  )
 }
 
 function sameType(a: Type, b: Type): boolean {

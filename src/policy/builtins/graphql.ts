@@ -11,7 +11,8 @@ export const graphql: Builtins = {
   'graphql.parse_query': operands => shown(readQuery(string(operands, 0))),
   'graphql.parse_schema': operands => shown(readSchema(string(operands, 0))),
   'graphql.parse': operands => verified(operands),
-  'graphql.parse_and_verify': operands => attempt(() => [true, ...verified(operands)]) ?? [false, new RegoObject(), new RegoObject()],
+  'graphql.parse_and_verify': operands =>
+    attempt(() => [true, ...verified(operands)]) ?? [false, new RegoObject(), new RegoObject()],
   'graphql.is_valid': operands => attempt(() => verified(operands)) !== undefined,
   'graphql.schema_is_valid': operands => attempt(() => validSchema(schemaOf(operands, 0))) !== undefined,
 }
@@ -21,7 +22,8 @@ function verified(operands: readonly Value[]): [Value, Value] {
   const query = queryOf(operands, 0)
   const document = schemaOf(operands, 1)
   const schema = validSchema(document)
-  if (!queryFits(schemaText(document, schema), printQuery(query))) throw new BuiltinError('the query does not fit the schema')
+  if (!queryFits(schemaText(document, schema), printQuery(query)))
+    throw new BuiltinError('the query does not fit the schema')
   return [shown(query), shown(document)]
 }
 
@@ -74,5 +76,7 @@ function pruned(value: unknown): unknown {
 }
 
 function isEmpty(value: unknown): boolean {
-  return value === null || value === undefined || (typeof value === 'object' && Object.keys(value).length === 0)
+  return (
+    value === null || value === undefined || (typeof value === 'object' && Object.keys(value).length === 0)
+  )
 }
