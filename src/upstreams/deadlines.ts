@@ -4,6 +4,7 @@
 import type { EpochMs } from '../contract/units.ts'
 
 export interface Deadlines {
+  /** Calls once, when it is due, unless it is forgotten before. */
   watch(watched: Watched): void
   /** Does nothing for what is not watched. */
   forget(watched: Watched): void
@@ -25,7 +26,11 @@ export function createDeadlines(now: () => number): Deadlines {
 
   function tick(): void {
     const at = now()
-    for (const watched of watching) if (at >= watched.dueAt) watched.onDue(at)
+    for (const watched of watching) {
+      if (at < watched.dueAt) continue
+      watching.delete(watched)
+      watched.onDue(at)
+    }
     if (watching.size > 0) return
     clearInterval(timer)
     timer = undefined

@@ -6,7 +6,10 @@ export function targetConfig(url: string, members: Partial<TargetConfig> = {}): 
   return { url, kind: 'openai', weight: 1, headers: {}, ...members }
 }
 
-export function poolConfig(urls: readonly (string | TargetConfig)[], members: Partial<PoolConfig> = {}): PoolConfig {
+export function poolConfig(
+  urls: readonly (string | TargetConfig)[],
+  members: Partial<PoolConfig> = {},
+): PoolConfig {
   return {
     models: ['tiny'],
     targets: urls.map(target => (typeof target === 'string' ? targetConfig(target) : target)),
@@ -33,7 +36,10 @@ export function poolsOf(config: Readonly<Record<string, PoolConfig>>): TestPools
   return { pools, clock, told }
 }
 
-export function onePool(urls: readonly (string | TargetConfig)[], members: Partial<PoolConfig> = {}): TestPools & { readonly pool: Pool } {
+export function onePool(
+  urls: readonly (string | TargetConfig)[],
+  members: Partial<PoolConfig> = {},
+): TestPools & { readonly pool: Pool } {
   const made = poolsOf({ chat: poolConfig(urls, members) })
   return { ...made, pool: made.pools.named('chat') as Pool }
 }

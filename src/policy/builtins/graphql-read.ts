@@ -73,6 +73,7 @@ export function readSchema(text: string): SchemaDocument {
 
 /** Whether a query may be asked of a schema, both as text; the schema's own rules have been looked at. */
 export function queryFits(schemaText: string, queryText: string): boolean {
+  if (BLANK.test(queryText)) return true
   try {
     const built = library.buildSchema(schemaText, { assumeValid: true, assumeValidSDL: true })
     const query = library.parse(queryText, { allowLegacyFragmentVariables: true })

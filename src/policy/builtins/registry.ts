@@ -14,6 +14,7 @@ import { regex } from './regex.ts'
 import { strings } from './strings.ts'
 import { time } from './time.ts'
 import { x509 } from './x509.ts'
+import { yaml } from './yaml.ts'
 
 const FAMILIES = [
   aws,
@@ -29,6 +30,7 @@ const FAMILIES = [
   strings,
   time,
   x509,
+  yaml,
 ]
 
 export const BUILTINS: ReadonlyMap<string, Builtin> = new Map(

@@ -1,0 +1,217 @@
+import { describe as about, expect, it } from 'vitest'
+import { inputSchema, type Principal } from '../../src/contract/input.schema.ts'
+import { CREDENTIAL_HEADERS, type RequestFacts } from '../../src/contract/request.ts'
+import { compileSchema } from '../../src/contract/schema.ts'
+import { atInstant, type DescribeFacts, describe } from '../../src/policy/describe.ts'
+import { parseBody } from '../../src/server/strict-json.ts'
+
+const NOON = Date.parse('2026-01-01T12:00:00Z')
+const CHAT = '/v1/chat/completions'
+const REQUEST: RequestFacts = {
+  method: 'POST',
+  path: '/v1/chat/completions',
+  search: '?k=v&k=w&l',
+  segments: ['v1', 'chat', 'completions'],
+  operation: 'chat',
+  headers: new Map([['user-agent', 'curl "8"']]),
+  clientIp: '203.0.113.7',
+  tls: false,
+}
+const PRINCIPAL: Principal = {
+  id: 'ci-bot',
+  kind: 'service',
+  roles: ['developer'],
+  team: null,
+  authenticated: true,
+  method: 'api_key',
+  key_id: 'k_1',
+  claims: {},
+  expires_at: null,
+}
+
+function described(body?: string, members: Partial<DescribeFacts> = {}, request: Partial<RequestFacts> = {}) {
+  return describe({
+    id: '01JD',
+    request: { ...REQUEST, ...request },
+    body: body === undefined ? undefined : parseBody(Buffer.from(body)),
+    principal: PRINCIPAL,
+    pools: { chat: { models: ['tiny'], healthy: 2, targets: 2, in_flight: 3, queued: 0 } },
+    revision: 'r1',
+    policyAgeSeconds: 340,
+    now: NOON,
+    ...members,
+  })
+}
+const requestOf = (body?: string, request: Partial<RequestFacts> = {}) => JSON.parse(described(body, {}, request).input).request
+
+about('the input', () => {
+  it('is exactly this text', () => {
+    expect(described('{"model": "tiny", "stream": true,"max_tokens":64,"messages":[]}').input).toBe(
+      '{"request":{"id":"01JD","method":"POST","path":"/v1/chat/completions","segments":["v1","chat","completions"],"query":{"k":["v","w"],"l":[""]},"headers":{"user-agent":"curl \\"8\\""},"client_ip":"203.0.113.7","tls":false,"operation":"chat","model":"tiny","stream":true,"body":{"model": "tiny", "stream": true,"max_tokens":64,"messages":[]},"body_bytes":62,"estimated_input_tokens":16,"max_output_tokens":64},"principal":{"id":"ci-bot","kind":"service","roles":["developer"],"team":null,"authenticated":true,"method":"api_key","key_id":"k_1","claims":{},"expires_at":null},"grants":[],"pools":{"chat":{"models":["tiny"],"healthy":2,"targets":2,"in_flight":3,"queued":0}},"policy":{"revision":"r1","age_seconds":340},"time":{"now_ns":1767268800000000000}}',
+    )
+  })
+
+  it.each([
+    ['a body', '{"model":"tiny","messages":[{"role":"user","content":"hi"}]}'],
+    ['a list for a body', '[1]'],
+    ['no body', undefined],
+  ])('fits the published schema with %s', (_what, body) => {
+    const validate = compileSchema(inputSchema)
+    const { input, withoutContent } = described(body)
+    expect(validate(JSON.parse(input))).toEqual([])
+    expect(validate(JSON.parse(withoutContent))).toEqual([])
+  })
+
+  it('never has a credential', () => {
+    const headers = new Map([...CREDENTIAL_HEADERS].map(name => [name, `secret-${name}`]))
+    headers.set('x-team', 'search')
+    const { input, withoutContent } = described('{}', {}, { headers })
+    expect(JSON.parse(input).request.headers).toEqual({ 'x-team': 'search' })
+    expect(`${input}${withoutContent}`).not.toContain('secret-')
+  })
+
+  it('has the body with the digits and in the order in which it came', () => {
+    const body = '{"z":12345678901234567890.10,"a":1e400,"b":1.0,"s":"\\u00fc","e":"\\ud83d\\ude00"}'
+    expect(described(body).input).toContain(`"body":${body},"body_bytes"`)
+  })
+
+  it('has U+FFFD where a surrogate stands alone, in names and values at any depth', () => {
+    const { input, withoutContent } = described('{"\\ud800":"\\udc00 \\ud83d\\ude00","a":[{"b":"x\\uD83Dy"}],"model":"m\\ud800"}')
+    expect(JSON.parse(input).request.body).toEqual({ '\ufffd': '\ufffd 😀', a: [{ b: 'x\ufffdy' }], model: 'm\ufffd' })
+    expect(JSON.parse(input).request.model).toBe('m\ufffd')
+    expect(`${input}${withoutContent}`).not.toMatch(/\\ud[89a-f](?!3d\\ude00)/i)
+  })
+
+  it('has U+FFFD where a surrogate stands alone in what the operator wrote', () => {
+    const { input } = described('{}', {
+      principal: { ...PRINCIPAL, roles: ['\ud800'] },
+      pools: { chat: { models: ['m\udc00'], healthy: 1, targets: 1, in_flight: 0, queued: 0 } },
+    })
+    expect(JSON.parse(input)).toMatchObject({ principal: { roles: ['\ufffd'] }, pools: { chat: { models: ['m\ufffd'] } } })
+    expect(input).not.toMatch(/\\ud/i)
+  })
+
+  it('has names that every object has as what they are', () => {
+    const { input, withoutContent } = described('{"__proto__":{"admin":true},"constructor":1}', {}, { search: '?__proto__=1&constructor=2' })
+    expect(input).toContain('"body":{"__proto__":{"admin":true},"constructor":1}')
+    expect(input).toContain('"query":{"__proto__":["1"],"constructor":["2"]}')
+    expect(withoutContent).toContain('"body":{"constructor":1}')
+  })
+
+  it.each([
+    ['', {}],
+    ['?', {}],
+    ['?a', { a: [''] }],
+    ['?a=1&b=2&a=3', { a: ['1', '3'], b: ['2'] }],
+    ['?a%20b=%C3%BC+x', { 'a b': ['ü x'] }],
+    ['?a=%ff', { a: ['\ufffd'] }],
+  ])('has the query %j as %j', (search, query) => {
+    expect(requestOf('{}', { search }).query).toEqual(query)
+  })
+})
+
+about('what is told of a body', () => {
+  it.each([
+    [undefined, null],
+    ['{}', null],
+    ['{"model":"tiny"}', 'tiny'],
+    ['{"model":5}', null],
+    ['{"model":["tiny"]}', null],
+    ['[{"model":"tiny"}]', null],
+  ])('the model of %s: %s', (body, model) => {
+    expect(requestOf(body).model).toBe(model)
+    expect(described(body).model).toBe(model)
+  })
+
+  it.each([
+    ['{"stream":true}', CHAT, true],
+    ['{"stream":false}', CHAT, false],
+    ['{}', CHAT, false],
+    ['{"stream":"true"}', CHAT, false],
+    ['{}', '/api/chat', true],
+    ['{}', '/api/generate', true],
+    ['{"stream":false}', '/api/chat', false],
+    ['{}', '/api/embed', false],
+  ])('whether %s to %s is to be streamed: %s', (body, path, stream) => {
+    expect(requestOf(body, { path }).stream).toBe(stream)
+  })
+
+  it.each([
+    ['{}', null],
+    ['{"max_tokens":64}', 64],
+    ['{"max_completion_tokens":64}', 64],
+    ['{"max_output_tokens":64}', 64],
+    ['{"n_predict":64}', 64],
+    ['{"options":{"num_predict":64}}', 64],
+    ['{"max_tokens":0}', 0],
+    ['{"max_tokens":null,"max_completion_tokens":7}', 7],
+  ])('the ceiling in %s: %s', (body, ceiling) => {
+    expect(requestOf(body).max_output_tokens).toBe(ceiling)
+  })
+
+  /** A caller names two ceilings: the policy reads the low one and lets it pass, the server reads the other. */
+  it.each([
+    ['{"max_completion_tokens":1,"max_tokens":100000}', 100_000],
+    ['{"max_tokens":1,"max_completion_tokens":100000}', 100_000],
+    ['{"max_tokens":1,"max_output_tokens":100000}', 100_000],
+    ['{"max_tokens":1,"options":{"num_predict":100000}}', 100_000],
+    ['{"max_tokens":1,"n_predict":-1}', null],
+    ['{"max_tokens":1,"options":{"num_predict":-2}}', null],
+    ['{"max_tokens":1,"n_predict":"all"}', null],
+    ['{"max_tokens":1e400}', null],
+    ['{"max_tokens":1.5}', null],
+  ])('is never a lower ceiling than a server may read in %s', (body, ceiling) => {
+    expect(requestOf(body).max_output_tokens).toBe(ceiling)
+  })
+
+  it('its size, and a guess at its tokens, in bytes and not in characters', () => {
+    expect(requestOf('{"a":"ü☃"}')).toMatchObject({ body_bytes: 13, estimated_input_tokens: 4 })
+    expect(requestOf()).toMatchObject({ body: null, body_bytes: 0, estimated_input_tokens: 0 })
+  })
+})
+
+about('the same without content', () => {
+  it('keeps the model and what is no text, and names what it leaves out', () => {
+    const { withoutContent, erased } = described(
+      '{"model":"tiny","stream":true,"max_tokens":64,"stop":null,"user":"ana","messages":[{"content":"secret"}],"a/b~c":"secret","tools":{}}',
+    )
+    expect(JSON.parse(withoutContent).request.body).toEqual({ model: 'tiny', stream: true, max_tokens: 64, stop: null })
+    expect(erased).toEqual([
+      '/input/request/body/user',
+      '/input/request/body/messages',
+      '/input/request/body/a~1b~0c',
+      '/input/request/body/tools',
+    ])
+    expect(withoutContent).not.toContain('secret')
+  })
+
+  it('is the input but for that', () => {
+    const { input, withoutContent, erased } = described('{"model":"tiny","seed":12345678901234567890,"e":1e400}')
+    expect(erased).toEqual([])
+    expect(withoutContent).toBe(input)
+  })
+
+  it.each(['["secret"]', '"secret"', '5', 'null'])('leaves a body out whole that is no object: %s', body => {
+    const { withoutContent, erased } = described(body)
+    expect(JSON.parse(withoutContent).request.body).toBeNull()
+    expect(erased).toEqual(['/input/request/body'])
+  })
+
+  it('leaves a model out that is no text', () => {
+    expect(described('{"model":{"x":"secret"}}').erased).toEqual(['/input/request/body/model'])
+  })
+
+  it('says nothing of a body that is not there', () => {
+    expect(described().erased).toEqual([])
+  })
+})
+
+about('atInstant', () => {
+  it('is the same at another moment, whatever the body imitates', () => {
+    const { input } = described('{"messages":"\\"time\\":{\\"now_ns\\":1}","time":{"now_ns":1}}')
+    const later = atInstant(input, NOON + 1)
+    expect(later).toBe(input.replace('1767268800000000000}}', '1767268800001000000}}'))
+    expect(JSON.parse(later).request.body.time.now_ns).toBe(1)
+  })
+})
+
