@@ -21,8 +21,11 @@ const CLOSE_BRACE = 0x7d
 const OPEN_BRACKET = 0x5b
 const CLOSE_BRACKET = 0x5d
 
-/** @param text - Valid JSON. */
-export function scanJson(text: string): JsonScan {
+/**
+ * @param text - Valid JSON.
+ * @param maxDepth - The scan stops at the first level beyond; `depth` then tells.
+ */
+export function scanJson(text: string, maxDepth = Number.POSITIVE_INFINITY): JsonScan {
   /** For each open object the keys seen so far; for each open list undefined. */
   const levels: (Set<string> | undefined)[] = []
   const members = new Map<string, TextRange>()
@@ -38,7 +41,7 @@ export function scanJson(text: string): JsonScan {
     member = undefined
   }
 
-  for (let at = 0; at < text.length; at++) {
+  for (let at = 0; at < text.length && depth <= maxDepth; at++) {
     switch (text.charCodeAt(at)) {
       case QUOTE: {
         const end = endOfString(text, at)
@@ -58,16 +61,15 @@ export function scanJson(text: string): JsonScan {
         if (levels.length === 1) start = at + 1
         break
       case OPEN_BRACE:
-        levels.push(new Set())
+        depth = Math.max(depth, levels.push(new Set()))
         expectKey = true
         break
       case OPEN_BRACKET:
-        levels.push(undefined)
+        depth = Math.max(depth, levels.push(undefined))
         expectKey = false
         break
       case CLOSE_BRACE:
       case CLOSE_BRACKET:
-        depth = Math.max(depth, levels.length)
         if (levels.length === 1) endMember(at)
         levels.pop()
         expectKey = false

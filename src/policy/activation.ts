@@ -44,7 +44,7 @@ export interface Step {
 }
 
 /** What a source is at one moment, by digest, and how to make a revision of it. */
-export interface Candidate {
+export interface Edition {
   readonly digest: string
   /** Runs every step, timing each with `step`. @throws Refused with findings */
   build(step: <T>(name: string, work: () => T | Promise<T>) => Promise<T>): Promise<Revision>
@@ -61,7 +61,7 @@ export class Refused extends Error {
 
 export interface ActivationNeeds {
   /** @throws when the source cannot be read at all. */
-  look(): Candidate
+  look(): Edition
   /** Milliseconds since the epoch. */
   now(): EpochMs
   /** What is said of a source that cannot be read. */
@@ -103,20 +103,20 @@ export function createActivation({ look, now, unreadable, onAttempt }: Activatio
 
   async function refreshOnce(): Promise<void> {
     checkedAt = now()
-    let candidate: Candidate
+    let edition: Edition
     try {
-      candidate = look()
+      edition = look()
     } catch (cause) {
       const finding = unreadable(cause)
       if (tried !== finding.message) changed(finding.message, refusal([], [finding]))
       return
     }
-    if (candidate.digest === inForceDigest) confirmedAt = checkedAt
-    if (candidate.digest === tried) return
-    await attempt(candidate)
+    if (edition.digest === inForceDigest) confirmedAt = checkedAt
+    if (edition.digest === tried) return
+    await attempt(edition)
   }
 
-  async function attempt(candidate: Candidate): Promise<void> {
+  async function attempt(edition: Edition): Promise<void> {
     const steps: Step[] = []
     const step = async <T>(name: string, work: () => T | Promise<T>): Promise<T> => {
       const began = performance.now()
@@ -127,9 +127,9 @@ export function createActivation({ look, now, unreadable, onAttempt }: Activatio
       }
     }
     try {
-      const revision = await candidate.build(step)
+      const revision = await edition.build(step)
       // Only what stands in the source now may be put in force: it may have moved on meanwhile.
-      if (stillIs(candidate.digest)) put(revision, candidate.digest, steps)
+      if (stillIs(edition.digest)) put(revision, edition.digest, steps)
       else {
         revision.close()
         again = true
@@ -137,7 +137,7 @@ export function createActivation({ look, now, unreadable, onAttempt }: Activatio
     } catch (cause) {
       const findings = cause instanceof Refused ? cause.findings : [unreadable(cause)]
       // A fault that is not the source's own, such as a full disk, is tried again at the next look.
-      changed(cause instanceof Refused ? candidate.digest : undefined, refusal(steps, findings))
+      changed(cause instanceof Refused ? edition.digest : undefined, refusal(steps, findings))
     }
   }
 

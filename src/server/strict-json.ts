@@ -24,7 +24,7 @@ export function parseBody(bytes: Buffer): RequestBody {
     // The parser's own message quotes the body, which may be a secret.
     throw malformed('The body is not JSON')
   }
-  const { duplicateKey, depth, members } = scanJson(text)
+  const { duplicateKey, depth, members } = scanJson(text, MAX_DEPTH)
   if (duplicateKey) throw malformed('The body has a key twice')
   if (depth > MAX_DEPTH) throw malformed('The body is nested too deeply')
   return { bytes, text, value, members }

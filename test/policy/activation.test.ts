@@ -1,12 +1,25 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { type Activation, type Attempt, type Candidate, createActivation, Refused } from '../../src/policy/activation.ts'
 import type { Finding } from '../../src/contract/findings.ts'
+import {
+  type Activation,
+  type Attempt,
+  createActivation,
+  type Edition,
+  Refused,
+} from '../../src/policy/activation.ts'
 import type { Revision } from '../../src/policy/revision.ts'
 
 beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())
 
-const finding = (message: string): Finding => ({ severity: 'error', code: 'rego_error', message, file: 'p.rego', line: 3, column: 1 })
+const finding = (message: string): Finding => ({
+  severity: 'error',
+  code: 'rego_error',
+  message,
+  file: 'p.rego',
+  line: 3,
+  column: 1,
+})
 
 /** A source that a test changes: its text is its digest, and says what becomes of it. */
 function world() {
@@ -22,10 +35,14 @@ function world() {
     if (text.startsWith('slow')) await new Promise<void>(resolve => slow.set(text, resolve))
     if (text.startsWith('bad')) throw new Refused([finding(text)])
     if (text.startsWith('fault')) throw new Error('no space left')
-    return { id: text, decide: () => ({ decision: { allow: false }, text: '' }), close: () => void closed.push(text) }
+    return {
+      id: text,
+      decide: () => ({ decision: { allow: false }, text: '' }),
+      close: () => void closed.push(text),
+    }
   }
 
-  const look = (): Candidate => {
+  const look = (): Edition => {
     if (source.text instanceof Error) throw source.text
     const { text } = source
     return { digest: text, build: step => step('build', () => build(text)) }
@@ -36,7 +53,8 @@ function world() {
     unreadable: cause => ({ ...finding((cause as Error).message), line: 0 }),
     onAttempt: attempt => void attempts.push(attempt),
   })
-  const told = (): string[] => attempts.map(({ outcome, revision, diagnostics }) => `${outcome} ${revision ?? diagnostics[0]?.message}`)
+  const told = (): string[] =>
+    attempts.map(({ outcome, revision, diagnostics }) => `${outcome} ${revision ?? diagnostics[0]?.message}`)
   return { activation, source, closed, attempts, told, slow, builds: () => builds }
 }
 const inForce = (activation: Activation): string | undefined => activation.current()?.id
@@ -46,14 +64,22 @@ describe('activation', () => {
     const { activation } = world()
     expect(activation.current()).toBeUndefined()
     expect(activation.confirmedAt()).toBeUndefined()
-    expect(activation.status()).toEqual({ revision: null, activated_at: null, changed_at: null, checked_at: null, attempts: [] })
+    expect(activation.status()).toEqual({
+      revision: null,
+      activated_at: null,
+      changed_at: null,
+      checked_at: null,
+      attempts: [],
+    })
   })
 
   it('puts a source in force, with its steps', async () => {
     const { activation, attempts } = world()
     await activation.refresh()
     expect(inForce(activation)).toBe('one')
-    expect(attempts).toMatchObject([{ outcome: 'activated', revision: 'one', steps: [{ name: 'build' }], diagnostics: [] }])
+    expect(attempts).toMatchObject([
+      { outcome: 'activated', revision: 'one', steps: [{ name: 'build' }], diagnostics: [] },
+    ])
   })
 
   it('does nothing when nothing changed', async () => {
@@ -198,7 +224,8 @@ describe('overlapping changes', () => {
 describe('the status', () => {
   it('tells apart when the source was checked, changed, activated and refused', async () => {
     const { activation, source } = world()
-    const at = (second: number): string => new Date(Date.parse('2026-01-01T12:00:00Z') + second * 1000).toISOString()
+    const at = (second: number): string =>
+      new Date(Date.parse('2026-01-01T12:00:00Z') + second * 1000).toISOString()
     vi.setSystemTime(at(0))
     await activation.refresh()
     vi.setSystemTime(at(1))

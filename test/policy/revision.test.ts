@@ -23,13 +23,17 @@ function engineOf(answer: (input: string) => string | undefined) {
   }
   return { engine, asked, closed: () => closed }
 }
-const revisionOf = (answer: (input: string) => string | undefined) => createRevision('r1', engineOf(answer).engine, 'gateway/decision')
+const revisionOf = (answer: (input: string) => string | undefined) =>
+  createRevision('r1', engineOf(answer).engine, 'gateway/decision')
 
 describe('a revision', () => {
   it('asks its entrypoint and gives the decision with its own text', () => {
     const { engine, asked } = engineOf(() => '{"allow":true,"priority":5}')
     const revision = createRevision('r1', engine, 'gateway/decision')
-    expect(revision.decide('{"x":1}', INSTANT)).toEqual({ decision: { allow: true, priority: 5 }, text: '{"allow":true,"priority":5}' })
+    expect(revision.decide('{"x":1}', INSTANT)).toEqual({
+      decision: { allow: true, priority: 5 },
+      text: '{"allow":true,"priority":5}',
+    })
     expect(asked).toEqual([['gateway/decision', '{"x":1}']])
     expect(revision.id).toBe('r1')
   })
@@ -42,13 +46,22 @@ describe('a revision', () => {
     ['says not whether it allows', '{}'],
     ['has an unknown key', '{"allow":true,"limts":[]}'],
     ['allows in words', '{"allow":"true"}'],
-    ['limits without a window', '{"allow":true,"limits":[{"name":"a","key":"k","unit":"requests","limit":1}]}'],
+    [
+      'limits without a window',
+      '{"allow":true,"limits":[{"name":"a","key":"k","unit":"requests","limit":1}]}',
+    ],
     ['would split a header', '{"allow":true,"rewrite":{"headers":{"set":{"x-a":"a\\r\\nb"}}}}'],
-    ['limits beyond any number', '{"allow":true,"limits":[{"name":"a","key":"k","unit":"requests","limit":1e999,"window":"1m"}]}'],
+    [
+      'limits beyond any number',
+      '{"allow":true,"limits":[{"name":"a","key":"k","unit":"requests","limit":1e999,"window":"1m"}]}',
+    ],
   ])('refuses with policy_error a decision that %s, each time', (_what, text) => {
     const revision = revisionOf(() => text)
     for (let count = 0; count < 2; count++) {
-      expect(thrownBy(() => revision.decide('{}', INSTANT))).toMatchObject({ code: 'policy_error', status: 500 })
+      expect(thrownBy(() => revision.decide('{}', INSTANT))).toMatchObject({
+        code: 'policy_error',
+        status: 500,
+      })
     }
   })
 
@@ -75,7 +88,8 @@ describe('a revision', () => {
   it('does not mix up answers when there are more than it remembers', () => {
     const revision = revisionOf(input => `{"allow":true,"priority":${input}}`)
     for (let round = 0; round < 2; round++) {
-      for (let number = 0; number < 1500; number++) expect(revision.decide(String(number), INSTANT).decision.priority).toBe(number)
+      for (let number = 0; number < 1500; number++)
+        expect(revision.decide(String(number), INSTANT).decision.priority).toBe(number)
     }
   })
 

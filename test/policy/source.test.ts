@@ -20,7 +20,14 @@ describe('readSource', () => {
   })
 
   it('leaves the rest where it is', () => {
-    const more = { 'README.md': '', 'other.json': '{}', 'gateway/x.rego.bak': '', 'gateway/.x.rego.swp': '', 'gateway/.#x.rego': '', '.git/x.rego': '' }
+    const more = {
+      'README.md': '',
+      'other.json': '{}',
+      'gateway/x.rego.bak': '',
+      'gateway/.x.rego.swp': '',
+      'gateway/.#x.rego': '',
+      '.git/x.rego': '',
+    }
     expect(namesIn(temporaryFolder({ ...FILES, ...more }))).toEqual(Object.keys(FILES).sort())
   })
 
@@ -77,7 +84,9 @@ describe('the digest and the revision', () => {
   })
 
   it('are not those of the same bytes, cut into files elsewhere', () => {
-    expect(of({ 'a.rego': 'xy', 'b.rego': 'z' }).digest).not.toBe(of({ 'a.rego': 'x', 'b.rego': 'yz' }).digest)
+    expect(of({ 'a.rego': 'xy', 'b.rego': 'z' }).digest).not.toBe(
+      of({ 'a.rego': 'x', 'b.rego': 'yz' }).digest,
+    )
   })
 })
 
@@ -101,7 +110,9 @@ describe('a folder as Kubernetes mounts it', () => {
     fill('..2026_01', 'package one')
     point('..2026_01')
     symlinkSync('..data/decision.rego', path.join(folder, 'decision.rego'))
-    expect(readSource(folder).files.map(({ name, bytes }) => [name, bytes.toString()])).toEqual([['decision.rego', 'package one']])
+    expect(readSource(folder).files.map(({ name, bytes }) => [name, bytes.toString()])).toEqual([
+      ['decision.rego', 'package one'],
+    ])
   })
 
   it('is another when the link is switched', () => {

@@ -19,7 +19,10 @@ describe('pools', () => {
   })
 
   it('are built once: durations read, header names lowered, credentials made', () => {
-    const { pool } = onePool([targetConfig('http://a:1/base/', { apiKey: 'k', headers: { 'X-Team': 'a' } })], { forwardHeaders: ['X-Trace'] })
+    const { pool } = onePool(
+      [targetConfig('http://a:1/base/', { apiKey: 'k', headers: { 'X-Team': 'a' } })],
+      { forwardHeaders: ['X-Trace'] },
+    )
     expect(pool.timeouts).toEqual({ connect: 2000, firstByte: 120_000, idle: 60_000, total: 900_000 })
     expect(pool.forwardHeaders).toEqual(new Set(['x-trace']))
     expect(first(pool).headers).toEqual({ authorization: 'Bearer k', 'x-team': 'a' })
@@ -78,7 +81,8 @@ describe('a new config', () => {
 describe('pick', () => {
   it('takes the target with least in flight', () => {
     const { pools, pool } = onePool([A, B, C])
-    for (const [index, inFlight] of [2, 0, 1].entries()) (pool.targets[index] as Pool['targets'][number]).state.inFlight = inFlight
+    for (const [index, inFlight] of [2, 0, 1].entries())
+      (pool.targets[index] as Pool['targets'][number]).state.inFlight = inFlight
     expect(pools.pick(pool, new Set())?.state.url).toBe(B)
   })
 
@@ -169,7 +173,9 @@ describe('facts', () => {
     const { pools, pool, clock } = onePool([A, B, C])
     first(pool).state.inFlight = 2
     pools.failed(first(pool))
-    expect(pools.facts()).toEqual({ chat: { models: ['tiny'], healthy: 2, targets: 3, in_flight: 2, queued: 0 } })
+    expect(pools.facts()).toEqual({
+      chat: { models: ['tiny'], healthy: 2, targets: 3, in_flight: 2, queued: 0 },
+    })
     clock.now += 1000
     expect(pools.facts().chat?.healthy).toBe(3)
   })

@@ -30,7 +30,8 @@ describe('a body that nothing is to be changed in', () => {
 
 describe('the model', () => {
   it('is changed and every other byte is left as it came', () => {
-    const body = '{ "n":12345678901234567890, "model":"tiny","f":1.0,\n\t"e":1E400, "s":"\\u00fc\\ud83d\\ude00ü" }'
+    const body =
+      '{ "n":12345678901234567890, "model":"tiny","f":1.0,\n\t"e":1E400, "s":"\\u00fc\\ud83d\\ude00ü" }'
     expect(rewritten(body, { model: 'tiny-q4' })).toBe(body.replace('"tiny"', '"tiny-q4"'))
   })
 
@@ -47,7 +48,10 @@ describe('the model', () => {
   })
 
   it('may be written with blanks around it', () => {
-    expect(JSON.parse(rewritten('{ "model"\n : \t"y" , "b" : 2 }', { model: 'z' }) ?? '')).toEqual({ model: 'z', b: 2 })
+    expect(JSON.parse(rewritten('{ "model"\n : \t"y" , "b" : 2 }', { model: 'z' }) ?? '')).toEqual({
+      model: 'z',
+      b: 2,
+    })
   })
 
   it('is added where the body names none', () => {
@@ -67,7 +71,10 @@ describe('the ceiling of tokens', () => {
     ['{"max_tokens":500}', '{"max_tokens":256}'],
     ['{"max_completion_tokens":500}', '{"max_completion_tokens":256}'],
     ['{"max_tokens":500,"max_completion_tokens":100}', '{"max_tokens":256,"max_completion_tokens":100}'],
-    ['{"max_tokens":100,"max_completion_tokens":500,"n_predict":600}', '{"max_tokens":100,"max_completion_tokens":256,"n_predict":256}'],
+    [
+      '{"max_tokens":100,"max_completion_tokens":500,"n_predict":600}',
+      '{"max_tokens":100,"max_completion_tokens":256,"n_predict":256}',
+    ],
     ['{"max_output_tokens":500}', '{"max_output_tokens":256}'],
     ['{"n_predict":-1}', '{"n_predict":256}'],
     ['{"max_tokens":-1}', '{"max_tokens":256}'],
@@ -82,12 +89,15 @@ describe('the ceiling of tokens', () => {
     expect(rewritten(body, { max_tokens: 256 })).toBe(changed)
   })
 
-  it.each(['{"max_tokens":0}', '{"max_tokens":1}', '{"max_tokens":255.5}', '{"n_predict":256}', '{"max_tokens":1,"n_predict":2}'])(
-    'never raises: %s',
-    body => {
-      expect(rewritten(body, { max_tokens: 256 })).toBe(body)
-    },
-  )
+  it.each([
+    '{"max_tokens":0}',
+    '{"max_tokens":1}',
+    '{"max_tokens":255.5}',
+    '{"n_predict":256}',
+    '{"max_tokens":1,"n_predict":2}',
+  ])('never raises: %s', body => {
+    expect(rewritten(body, { max_tokens: 256 })).toBe(body)
+  })
 
   it.each([
     ['/completion', '{"n_predict":256}'],
@@ -98,7 +108,9 @@ describe('the ceiling of tokens', () => {
   })
 
   it('and the model are changed together', () => {
-    expect(rewritten('{"max_tokens":500,"model":"a","x":1.0}', { model: 'b', max_tokens: 256 })).toBe('{"max_tokens":256,"model":"b","x":1.0}')
+    expect(rewritten('{"max_tokens":500,"model":"a","x":1.0}', { model: 'b', max_tokens: 256 })).toBe(
+      '{"max_tokens":256,"model":"b","x":1.0}',
+    )
   })
 })
 
@@ -108,8 +120,14 @@ describe("Ollama's own API", () => {
     ['{"options":{}}', '{"options":{"num_predict":256}}'],
     ['{"options":null}', '{"options":{"num_predict":256}}'],
     ['{"options":[1]}', '{"options":{"num_predict":256}}'],
-    ['{"options":{"num_predict":-1,"seed":12345678901234567890}}', '{"options":{"num_predict":256,"seed":12345678901234567890}}'],
-    ['{"options":{"temperature":1.0,"num_predict":500},"x":1}', '{"options":{"temperature":1.0,"num_predict":256},"x":1}'],
+    [
+      '{"options":{"num_predict":-1,"seed":12345678901234567890}}',
+      '{"options":{"num_predict":256,"seed":12345678901234567890}}',
+    ],
+    [
+      '{"options":{"temperature":1.0,"num_predict":500},"x":1}',
+      '{"options":{"temperature":1.0,"num_predict":256},"x":1}',
+    ],
     ['{"options":{"stop":["}"],"num_predict":null}}', '{"options":{"stop":["}"],"num_predict":256}}'],
     ['{"max_tokens":5}', '{"options":{"num_predict":256},"max_tokens":5}'],
   ])('keeps its ceiling in options: %s', (body, changed) => {

@@ -3,7 +3,11 @@ import { route } from '../../src/upstreams/route.ts'
 import { poolConfig, poolsOf } from '../support/pool.ts'
 import { thrownBy } from '../support/thrown.ts'
 
-const two = () => poolsOf({ gpu: poolConfig(['http://a'], { models: ['big'] }), cpu: poolConfig(['http://b'], { models: ['tiny', 'big'] }) }).pools
+const two = () =>
+  poolsOf({
+    gpu: poolConfig(['http://a'], { models: ['big'] }),
+    cpu: poolConfig(['http://b'], { models: ['tiny', 'big'] }),
+  }).pools
 const down = (pools: ReturnType<typeof two>, name: string): void => {
   for (const target of pools.named(name)?.targets ?? []) pools.failed(target)
 }
@@ -32,11 +36,17 @@ describe('route', () => {
   })
 
   it('refuses when no pool that the policy names is there: the policy is wrong, not the caller', () => {
-    expect(thrownBy(() => route({ allow: true, pool: 'gone' }, 'big', two()))).toMatchObject({ code: 'policy_error', status: 500 })
+    expect(thrownBy(() => route({ allow: true, pool: 'gone' }, 'big', two()))).toMatchObject({
+      code: 'policy_error',
+      status: 500,
+    })
   })
 
   it('answers a model that no pool has with 404', () => {
-    expect(thrownBy(() => route({ allow: true }, 'huge', two()))).toMatchObject({ code: 'model_not_found', status: 404 })
+    expect(thrownBy(() => route({ allow: true }, 'huge', two()))).toMatchObject({
+      code: 'model_not_found',
+      status: 404,
+    })
   })
 
   it('takes the only pool for a request without a model, and guesses among several never', () => {

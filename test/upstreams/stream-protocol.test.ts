@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { endingOf, protocolOf } from '../../src/upstreams/stream-protocol.ts'
 
-const of = (type: string | undefined) => protocolOf({ headers: type === undefined ? {} : { 'content-type': type } })
+const of = (type: string | undefined) =>
+  protocolOf({ headers: type === undefined ? {} : { 'content-type': type } })
 
 describe('protocolOf', () => {
   it.each([
@@ -22,15 +23,23 @@ describe('endingOf', () => {
   /** As a reader of server-sent events splits them. */
   const events = (text: string): string[] => text.split('\n\n').filter(Boolean)
 
-  it.each(['upstream_failed', 'expired', 'drained', 'revoked'] as const)('says %s as an error event that an SDK raises from', why => {
-    const ending = endingOf('sse', why, true) ?? ''
-    const [event = '', ...more] = events(ending)
-    expect(more).toEqual([])
-    const { error } = JSON.parse(event.trimStart().replace(/^data: /, ''))
-    expect(error).toMatchObject({ message: expect.any(String), type: expect.any(String), code: expect.any(String), param: null })
-    expect(ending.endsWith('\n\n')).toBe(true)
-    expect(ending).not.toContain('[DONE]')
-  })
+  it.each(['upstream_failed', 'expired', 'drained', 'revoked'] as const)(
+    'says %s as an error event that an SDK raises from',
+    why => {
+      const ending = endingOf('sse', why, true) ?? ''
+      const [event = '', ...more] = events(ending)
+      expect(more).toEqual([])
+      const { error } = JSON.parse(event.trimStart().replace(/^data: /, ''))
+      expect(error).toMatchObject({
+        message: expect.any(String),
+        type: expect.any(String),
+        code: expect.any(String),
+        param: null,
+      })
+      expect(ending.endsWith('\n\n')).toBe(true)
+      expect(ending).not.toContain('[DONE]')
+    },
+  )
 
   it('closes half an event first, so that the error is one of its own', () => {
     const stream = `data: {"choices":[{"delta":{"content":"hel${endingOf('sse', 'expired', false)}`

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { CREDENTIAL_HEADERS, HOP_BY_HOP_HEADERS } from '../../src/contract/request.ts'
 import type { TargetConfig } from '../../src/contract/config.schema.ts'
+import { CREDENTIAL_HEADERS, HOP_BY_HOP_HEADERS } from '../../src/contract/request.ts'
 import { answerHeaders, upstreamHeaders } from '../../src/upstreams/upstream-headers.ts'
 import { first, onePool, targetConfig } from '../support/pool.ts'
 
@@ -12,7 +12,13 @@ interface Sending {
   readonly bodyLength?: number
 }
 
-function sent({ headers = {}, rewrite, forwardHeaders = [], target = {}, bodyLength }: Sending): Record<string, string> {
+function sent({
+  headers = {},
+  rewrite,
+  forwardHeaders = [],
+  target = {},
+  bodyLength,
+}: Sending): Record<string, string> {
   const { pool } = onePool([targetConfig('http://llm.internal:9001', target)], { forwardHeaders })
   const facts = { headers: new Map(Object.entries(headers)), requestId: 'r1', bodyLength, rewrite }
   return upstreamHeaders(facts, pool, first(pool))
@@ -52,7 +58,10 @@ describe('what goes upstream', () => {
   })
 
   it('is what the pool forwards besides', () => {
-    expect(sent({ headers: { 'x-trace': '1' }, forwardHeaders: ['X-Trace'] })).toEqual({ ...OURS, 'x-trace': '1' })
+    expect(sent({ headers: { 'x-trace': '1' }, forwardHeaders: ['X-Trace'] })).toEqual({
+      ...OURS,
+      'x-trace': '1',
+    })
   })
 
   /** A caller must not act upstream as the gateway, nor the server learn who called with what. */
@@ -62,13 +71,21 @@ describe('what goes upstream', () => {
   })
 
   /** `Expect: 100-continue` makes hooks of a proxy come too late; what belongs to one connection must not pass to the next. */
-  it.each([...HOP_BY_HOP_HEADERS, 'expect', 'host', 'content-length'])('is never the %s of a caller or of the policy', name => {
-    expect(sent({ headers: { [name]: 'x' }, forwardHeaders: [name] })).toEqual(OURS)
-    expect(sent({ rewrite: { set: { [name]: 'x' } } })).toEqual(OURS)
-  })
+  it.each([...HOP_BY_HOP_HEADERS, 'expect', 'host', 'content-length'])(
+    'is never the %s of a caller or of the policy',
+    name => {
+      expect(sent({ headers: { [name]: 'x' }, forwardHeaders: [name] })).toEqual(OURS)
+      expect(sent({ rewrite: { set: { [name]: 'x' } } })).toEqual(OURS)
+    },
+  )
 
   it('is nothing that Connection names', () => {
-    const headers = { connection: 'close, X-Trace ,User-Agent', 'x-trace': '1', 'user-agent': 'curl', accept: '*/*' }
+    const headers = {
+      connection: 'close, X-Trace ,User-Agent',
+      'x-trace': '1',
+      'user-agent': 'curl',
+      accept: '*/*',
+    }
     expect(sent({ headers, forwardHeaders: ['x-trace'] })).toEqual({ ...OURS, accept: '*/*' })
   })
 
@@ -82,12 +99,20 @@ describe('what goes upstream', () => {
   })
 
   it('is set after it was removed', () => {
-    expect(sent({ headers: { accept: 'a' }, rewrite: { remove: ['accept'], set: { accept: 'b' } } }).accept).toBe('b')
+    expect(
+      sent({ headers: { accept: 'a' }, rewrite: { remove: ['accept'], set: { accept: 'b' } } }).accept,
+    ).toBe('b')
   })
 
   it("is the target's own credential, over whatever anybody else says", () => {
     const target = { apiKey: 'own', headers: { 'X-Team': 'fixed' } }
-    expect(sent({ headers: { authorization: 'Bearer caller' }, rewrite: { set: { 'x-team': 'policy' }, remove: ['authorization'] }, target })).toEqual({
+    expect(
+      sent({
+        headers: { authorization: 'Bearer caller' },
+        rewrite: { set: { 'x-team': 'policy' }, remove: ['authorization'] },
+        target,
+      }),
+    ).toEqual({
       ...OURS,
       authorization: 'Bearer own',
       'x-team': 'fixed',
@@ -108,7 +133,16 @@ describe('what goes upstream', () => {
 describe('what comes back', () => {
   it('keeps each line for itself, with its value as it came', () => {
     const raw = ['Content-Type', 'Text/Plain', 'X-Model', 'a', 'x-model', 'b', 'Content-Length', '5']
-    expect(answerHeaders(raw)).toEqual(['content-type', 'Text/Plain', 'x-model', 'a', 'x-model', 'b', 'content-length', '5'])
+    expect(answerHeaders(raw)).toEqual([
+      'content-type',
+      'Text/Plain',
+      'x-model',
+      'a',
+      'x-model',
+      'b',
+      'content-length',
+      '5',
+    ])
   })
 
   it.each([
@@ -131,6 +165,8 @@ describe('what comes back', () => {
   })
 
   it('hides what any line of Connection names', () => {
-    expect(answerHeaders(['Connection', 'x-a, X-B', 'X-A', '1', 'x-b', '2', 'Connection', 'close', 'X-C', '3'])).toEqual(['x-c', '3'])
+    expect(
+      answerHeaders(['Connection', 'x-a, X-B', 'X-A', '1', 'x-b', '2', 'Connection', 'close', 'X-C', '3']),
+    ).toEqual(['x-c', '3'])
   })
 })

@@ -58,6 +58,12 @@ function compiled(pattern: string): RE2JS {
   }
 }
 
+/** @returns whether a text has the pattern somewhere. @throws BuiltinError */
+export function searchPattern(pattern: string): (text: string) => boolean {
+  const ready = compiled(pattern)
+  return text => ready.matcher(text).find()
+}
+
 interface Match {
   start: number
   end: number

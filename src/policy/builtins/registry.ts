@@ -7,6 +7,7 @@ import { encoding } from './encoding.ts'
 import { graphql } from './graphql.ts'
 import { hashes } from './hashes.ts'
 import { jsonPatch } from './json-patch.ts'
+import { jsonSchema } from './json-schema-builtins.ts'
 import { jwt } from './jwt.ts'
 import { net } from './net.ts'
 import { numbers } from './numbers.ts'
@@ -23,6 +24,7 @@ const FAMILIES = [
   graphql,
   hashes,
   jsonPatch,
+  jsonSchema,
   jwt,
   net,
   numbers,

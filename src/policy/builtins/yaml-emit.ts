@@ -5,7 +5,7 @@ import { isAmbiguous } from './yaml-scalars.ts'
 
 /** Lists within maps are not indented; keys are in the order in which a person counts: a2 before a10. */
 export function emitYaml(value: Value): string {
-  return `${node(value, { indent: 0, column: 0, afterDash: false }).replace(/^[ \n]/, '')}\n`
+  return `${node(value, { indent: 0, column: -1, afterDash: false }).replace(/^[ \n]/, '')}\n`
 }
 
 const STEP = 2
@@ -24,7 +24,8 @@ interface Place {
 
 /** @returns what follows a key or a dash: on the same line, or a line break and lines of its own */
 function node(value: Value, place: Place): string {
-  if (value instanceof RegoObject) return value.size === 0 ? ' {}' : layOut(mapLines(value, place.indent), place)
+  if (value instanceof RegoObject)
+    return value.size === 0 ? ' {}' : layOut(mapLines(value, place.indent), place)
   if (Array.isArray(value)) return value.length === 0 ? ' []' : layOut(listLines(value, place.indent), place)
   if (typeof value === 'string') return ` ${text(value, place)}`
   return ` ${value instanceof RegoNumber ? number(value) : value}`
@@ -36,18 +37,24 @@ function mapLines(object: RegoObject, indent: number): string[] {
   return entries.map(([key, value]) => {
     const before = keyBefore(key, indent)
     const column = indent + before.length - before.lastIndexOf('\n') - 1
-    return before + node(value, { indent: Array.isArray(value) ? indent : indent + STEP, column, afterDash: false })
+    return (
+      before +
+      node(value, { indent: Array.isArray(value) ? indent : indent + STEP, column, afterDash: false })
+    )
   })
 }
 
 /** A key with its colon; one that is long or has line breaks is introduced by a question mark. */
 function keyBefore(key: string, indent: number): string {
-  if (!key.includes('\n') && key.length <= LONGEST_KEY) return `${isAmbiguous(key) ? double(key) : unbroken(key)}:`
+  if (!key.includes('\n') && key.length <= LONGEST_KEY)
+    return `${isAmbiguous(key) ? double(key) : unbroken(key)}:`
   return `? ${text(key, { indent: indent + STEP, column: indent + STEP, afterDash: false })}\n${' '.repeat(indent)}:`
 }
 
 function listLines(values: readonly Value[], indent: number): string[] {
-  return values.map(value => `-${node(value, { indent: indent + STEP, column: indent + 1, afterDash: true })}`)
+  return values.map(
+    value => `-${node(value, { indent: indent + STEP, column: indent + 1, afterDash: true })}`,
+  )
 }
 
 function layOut(lines: readonly string[], { indent, afterDash }: Place): string {
@@ -106,11 +113,30 @@ function canBeBlock(value: string): boolean {
 function block(value: string, indent: number): string {
   const chomping = !value.endsWith('\n') ? '-' : value === '\n' || value.endsWith('\n\n') ? '+' : ''
   const hint = /^[ \n]/.test(value) ? String(STEP) : ''
-  const lines = value.replace(/\n$/, '').split('\n').map(line => (line === '' ? '' : ' '.repeat(Math.max(indent, STEP)) + line))
+  const lines = value
+    .replace(/\n$/, '')
+    .split('\n')
+    .map(line => (line === '' ? '' : ' '.repeat(Math.max(indent, STEP)) + line))
   return `|${hint}${chomping}\n${lines.join('\n')}`
 }
 
-const ESCAPES: Record<string, string> = { '\\': '\\\\', '"': '\\"', '\0': '\\0', '\x07': '\\a', '\b': '\\b', '\t': '\\t', '\n': '\\n', '\v': '\\v', '\f': '\\f', '\r': '\\r', '\x1b': '\\e', '\x85': '\\N', '\u2028': '\\L', '\u2029': '\\P', '\ufeff': '\\uFEFF' }
+const ESCAPES: Record<string, string> = {
+  '\\': '\\\\',
+  '"': '\\"',
+  '\0': '\\0',
+  '\x07': '\\a',
+  '\b': '\\b',
+  '\t': '\\t',
+  '\n': '\\n',
+  '\v': '\\v',
+  '\f': '\\f',
+  '\r': '\\r',
+  '\x1b': '\\e',
+  '\x85': '\\N',
+  '\u2028': '\\L',
+  '\u2029': '\\P',
+  '\ufeff': '\\uFEFF',
+}
 
 function double(value: string): string {
   const escaped = [...value].map(char => ESCAPES[char] ?? (SPECIAL.test(char) ? escape(char) : char))
@@ -146,7 +172,10 @@ function numericallyBefore(x: readonly string[], y: readonly string[], at: numbe
   const runs = [x, y].map(chars => /^\d*/.exec(chars.slice(at).join(''))?.[0] ?? '') as [string, string]
   let before = [...x.slice(0, at)].reverse().findIndex(char => !isDigit(char))
   if (before < 0) before = at
-  const [first, second] = runs.map(run => BigInt(`0${x.slice(at - before, at).join('')}${run}`)) as [bigint, bigint]
+  const [first, second] = runs.map(run => BigInt(`0${x.slice(at - before, at).join('')}${run}`)) as [
+    bigint,
+    bigint,
+  ]
   if (first !== second) return first < second
   if (runs[0].length !== runs[1].length) return runs[0].length < runs[1].length
   return p < q

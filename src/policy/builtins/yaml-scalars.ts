@@ -17,7 +17,9 @@ const SMALLEST = -(2n ** 63n)
 
 /** Whether plain text would be read as something else than itself. */
 export function isAmbiguous(text: string): boolean {
-  return NOT_A_NUMBER.test(text) || typeof plainValue(text) !== 'string' || isDate(text) || isSexagesimal(text)
+  return (
+    NOT_A_NUMBER.test(text) || typeof plainValue(text) !== 'string' || isDate(text) || isSexagesimal(text)
+  )
 }
 
 /** @throws BuiltinError for what JSON cannot hold: infinities and what is not a number */
@@ -57,7 +59,9 @@ function floatValue(value: number): RegoNumber {
 }
 
 function isDate(text: string): boolean {
-  return /^\d{4}-\d{1,2}-\d{1,2}(?:(?:[Tt]|[ \t]+)\d{1,2}:\d{1,2}:\d{1,2}(?:\.\d+)?(?:Z|[ \t]*[-+]\d{1,2}(?::\d\d)?)?)?$/.test(text)
+  return /^\d{4}-\d{1,2}-\d{1,2}(?:(?:[Tt]|[ \t]+)\d{1,2}:\d{1,2}:\d{1,2}(?:\.\d+)?(?:Z|[ \t]*[-+]\d{1,2}(?::\d\d)?)?)?$/.test(
+    text,
+  )
 }
 
 function isSexagesimal(text: string): boolean {

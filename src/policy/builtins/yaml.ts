@@ -4,7 +4,16 @@
  * The only door to `yaml`. The library finds the structure; what a scalar means is our affair, since it
  * must be what it is in Go.
  */
-import { type Document, isAlias, isMap, isScalar, isSeq, parseAllDocuments, type Scalar, type YAMLMap } from 'yaml'
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  parseAllDocuments,
+  type Scalar,
+  type YAMLMap,
+} from 'yaml'
 import { RegoNumber, RegoObject, type Value } from '../values.ts'
 import { BuiltinError, type Builtins, string } from './builtin.ts'
 import { asJson } from './go-json.ts'
@@ -84,7 +93,8 @@ class Converter {
   /** `<<`: what the map has not itself; of several, the first. */
   private merge(into: RegoObject, value: Value): void {
     for (const source of Array.isArray(value) ? value : [value]) {
-      if (!(source instanceof RegoObject)) throw new BuiltinError('yaml: map merge requires map or sequence of maps as the value')
+      if (!(source instanceof RegoObject))
+        throw new BuiltinError('yaml: map merge requires map or sequence of maps as the value')
       for (const [key, member] of source) if (!into.has(key)) into.set(key, member)
     }
   }

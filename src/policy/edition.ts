@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import { GatewayError } from '../contract/errors.ts'
 import type { Finding } from '../contract/findings.ts'
-import { type Candidate, Refused } from './activation.ts'
+import { type Edition, Refused } from './activation.ts'
 import { type Bundle, BundleError, readBundle } from './bundle.ts'
 import { openWorkshop } from './compile.ts'
 import { createEngine } from './engine.ts'
@@ -15,7 +15,7 @@ import { createRevision, type Revision, UndefinedDecision } from './revision.ts'
 import { SAMPLE_INSTANT, sampleInputs } from './samples.ts'
 import { readSource, type Snapshot } from './source.ts'
 
-export interface CandidateNeeds {
+export interface EditionNeeds {
   /** A folder of sources, or a bundle file. */
   readonly path: string
   /** How the path is written in findings. */
@@ -30,11 +30,11 @@ export interface CandidateNeeds {
   pools(): object
 }
 
-type Stepper = Parameters<Candidate['build']>[0]
+type Stepper = Parameters<Edition['build']>[0]
 
 /** @throws SourceError when there is nothing to read. */
-export function lookAt(needs: CandidateNeeds): Candidate {
-  if (statSync(needs.path).isFile()) return bundleCandidate(readFileSync(needs.path), needs)
+export function lookAt(needs: EditionNeeds): Edition {
+  if (statSync(needs.path).isFile()) return bundleEdition(readFileSync(needs.path), needs)
   const snapshot = readSource(needs.path)
   return {
     digest: snapshot.digest,
@@ -42,7 +42,7 @@ export function lookAt(needs: CandidateNeeds): Candidate {
   }
 }
 
-function bundleCandidate(archive: Uint8Array, needs: CandidateNeeds): Candidate {
+function bundleEdition(archive: Uint8Array, needs: EditionNeeds): Edition {
   const digest = createHash('sha256').update(archive).digest('hex')
   return {
     digest,
@@ -51,7 +51,7 @@ function bundleCandidate(archive: Uint8Array, needs: CandidateNeeds): Candidate 
   }
 }
 
-async function opened(archive: Uint8Array, needs: CandidateNeeds): Promise<Bundle> {
+async function opened(archive: Uint8Array, needs: EditionNeeds): Promise<Bundle> {
   try {
     return await readBundle(archive)
   } catch (cause) {
@@ -60,7 +60,7 @@ async function opened(archive: Uint8Array, needs: CandidateNeeds): Promise<Bundl
   }
 }
 
-async function compile(snapshot: Snapshot, needs: CandidateNeeds, step: Stepper): Promise<Bundle> {
+async function compile(snapshot: Snapshot, needs: EditionNeeds, step: Stepper): Promise<Bundle> {
   const workshop = await step('read', () => openWorkshop(snapshot, requireOpa(), needs.shown))
   try {
     refuseIfAny(await step('check', () => workshop.check()))
@@ -77,7 +77,7 @@ async function compile(snapshot: Snapshot, needs: CandidateNeeds, step: Stepper)
   }
 }
 
-async function load(bundle: Bundle, id: string, needs: CandidateNeeds, step: Stepper): Promise<Revision> {
+async function load(bundle: Bundle, id: string, needs: EditionNeeds, step: Stepper): Promise<Revision> {
   const { entrypoint, builtinErrors, maxMemoryBytes } = needs
   const engine = await step('load', () => {
     try {
@@ -104,7 +104,7 @@ async function load(bundle: Bundle, id: string, needs: CandidateNeeds, step: Ste
 /** How often a sample is timed; the best counts, so that a busy machine refuses nothing. */
 const ROUNDS = 5
 
-function trySamples(revision: Revision, needs: CandidateNeeds): void {
+function trySamples(revision: Revision, needs: EditionNeeds): void {
   const { maxEvaluationMs } = needs
   for (const input of sampleInputs(needs.models(), needs.pools())) {
     let best = Number.POSITIVE_INFINITY
@@ -121,7 +121,7 @@ function trySamples(revision: Revision, needs: CandidateNeeds): void {
   }
 }
 
-function trySample(input: string, revision: Revision, needs: CandidateNeeds): void {
+function trySample(input: string, revision: Revision, needs: EditionNeeds): void {
   try {
     revision.decide(input, SAMPLE_INSTANT)
   } catch (cause) {
@@ -155,6 +155,6 @@ function failureOf(failure: { name: string; file: string; line: number; message:
   }
 }
 
-function refused({ shown }: CandidateNeeds, code: string, message: string): Refused {
+function refused({ shown }: EditionNeeds, code: string, message: string): Refused {
   return new Refused([{ severity: 'error', code, message, file: shown, line: 0, column: 0 }])
 }

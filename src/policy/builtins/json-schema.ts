@@ -1,0 +1,379 @@
+/**
+ * JSON schema: a schema checked and made ready, drafts 4, 6 and 7 and what they have in common, as the
+ * library that OPA uses understands them; its messages are part of what `json.verify_schema` answers.
+ *
+ * References lead within the document only: a schema may come from a request, and must not reach out.
+ */
+import { keyOf, RegoNumber, RegoObject, type Value } from '../values.ts'
+import { BuiltinError } from './builtin.ts'
+import { marshal } from './go-json.ts'
+import { searchPattern } from './regex.ts'
+
+export interface Schema {
+  /** `true` or `false` in place of a schema. */
+  always?: boolean
+  reference?: Schema
+  types: string[]
+  properties: Map<string, Schema>
+  patternProperties: [(text: string) => boolean, Schema][]
+  additionalProperties?: boolean | Schema
+  propertyNames?: Schema
+  dependencies: Map<string, string[] | Schema>
+  items?: Schema | Schema[]
+  additionalItems?: boolean | Schema
+  contains?: Schema
+  limits: Partial<Record<Limit, RegoNumber>>
+  pattern?: { source: string; matches: (text: string) => boolean }
+  format?: string
+  required: string[]
+  uniqueItems: boolean
+  constant?: string
+  /** As JSON texts. */
+  enumeration?: string[]
+  oneOf: Schema[]
+  anyOf: Schema[]
+  allOf: Schema[]
+  not?: Schema
+  if?: Schema
+  then?: Schema
+  else?: Schema
+}
+
+export type Limit = Count | 'multipleOf' | 'minimum' | 'maximum' | 'exclusiveMinimum' | 'exclusiveMaximum'
+type Count = 'minLength' | 'maxLength' | 'minItems' | 'maxItems' | 'minProperties' | 'maxProperties'
+
+const TYPES = ['array', 'boolean', 'integer', 'number', 'null', 'object', 'string']
+const COUNTS: readonly [Count, Count][] = [
+  ['minLength', 'maxLength'],
+  ['minProperties', 'maxProperties'],
+  ['minItems', 'maxItems'],
+]
+const DRAFTS: Readonly<Record<string, number>> = {
+  'http://json-schema.org/draft-04/schema': 4,
+  'http://json-schema.org/draft-06/schema': 6,
+  'http://json-schema.org/draft-07/schema': 7,
+}
+/** All drafts at once, where a schema does not say. */
+const HYBRID = 99
+
+/** @throws BuiltinError when it is no schema */
+export function compileSchema(document: Value): Schema {
+  if (typeof document !== 'boolean' && !(document instanceof RegoObject))
+    throw new BuiltinError('schema is invalid')
+  return new Compiler(document).compile(document)
+}
+
+class Compiler {
+  private readonly draft: number
+  private readonly references = new Map<string, Schema>()
+
+  constructor(private readonly root: Value) {
+    const uri = root instanceof RegoObject ? root.get('$schema') : undefined
+    if (uri !== undefined && typeof uri !== 'string') throw new BuiltinError('$schema must be of type string')
+    this.draft = DRAFTS[uri?.replace(/#$/, '') ?? ''] ?? HYBRID
+  }
+
+  compile(node: Value): Schema {
+    const schema: Schema = {
+      types: [],
+      properties: new Map(),
+      patternProperties: [],
+      dependencies: new Map(),
+      limits: {},
+      required: [],
+      uniqueItems: false,
+      oneOf: [],
+      anyOf: [],
+      allOf: [],
+    }
+    if (typeof node === 'boolean' && this.draft >= 6) return { ...schema, always: node }
+    if (!(node instanceof RegoObject)) throw new BuiltinError('Expected: valid schema, given: Invalid JSON')
+    this.fill(schema, node)
+    return schema
+  }
+
+  private fill(schema: Schema, node: RegoObject): void {
+    this.definitions(node)
+    for (const key of ['title', 'description']) text(node, key)
+    const reference = text(node, '$ref')
+    // Beside a reference nothing else counts.
+    if (reference !== undefined) schema.reference = this.resolve(reference)
+    else {
+      schema.types = typesOf(node.get('type'))
+      this.objectKeywords(schema, node)
+      this.arrayKeywords(schema, node)
+      limits(schema, node, this.draft)
+      this.stringKeywords(schema, node)
+      this.valueKeywords(schema, node)
+      this.combinations(schema, node)
+    }
+  }
+
+  private definitions(node: RegoObject): void {
+    const definitions = node.get('definitions')
+    if (definitions === undefined) return
+    if (!(definitions instanceof RegoObject)) throw invalidType('array of schemas', 'definitions')
+    for (const [, definition] of definitions) this.sub(definition, 'array of schemas', 'definitions')
+  }
+
+  private resolve(reference: string): Schema {
+    const known = this.references.get(reference)
+    if (known) return known
+    // Known before it is filled: a schema may refer to itself.
+    const schema = {} as Schema
+    this.references.set(reference, schema)
+    return Object.assign(schema, this.compile(target(this.root, reference)))
+  }
+
+  private sub(node: Value, expected: string, keyword: string): Schema {
+    if (typeof node !== 'boolean' && !(node instanceof RegoObject)) throw invalidType(expected, keyword)
+    return this.compile(node)
+  }
+
+  private objectKeywords(schema: Schema, node: RegoObject): void {
+    const properties = node.get('properties')
+    if (properties !== undefined) {
+      if (!(properties instanceof RegoObject)) throw new BuiltinError('properties must be of type object')
+      for (const [name, property] of properties) schema.properties.set(name as string, this.compile(property))
+    }
+    const additional = node.get('additionalProperties')
+    if (additional !== undefined)
+      schema.additionalProperties = this.boolOrSchema(additional, 'additionalProperties')
+    const patterns = node.get('patternProperties')
+    if (patterns !== undefined) {
+      if (!(patterns instanceof RegoObject)) throw invalidType('valid schema', 'patternProperties')
+      for (const [pattern, property] of patterns.sorted()) {
+        schema.patternProperties.push([
+          regex(pattern as string, `Invalid regex pattern '${pattern}'`),
+          this.compile(property),
+        ])
+      }
+    }
+    const names = node.get('propertyNames')
+    if (names !== undefined && this.draft >= 6)
+      schema.propertyNames = this.sub(names, 'valid schema', 'patternProperties')
+    this.dependencies(schema, node.get('dependencies'))
+    for (const name of list(node, 'required')) {
+      if (typeof name !== 'string') throw invalidType('string', 'required')
+      if (schema.required.includes(name)) throw new BuiltinError('required items must be unique')
+      schema.required.push(name)
+    }
+  }
+
+  private dependencies(schema: Schema, dependencies: Value | undefined): void {
+    if (dependencies === undefined) return
+    if (!(dependencies instanceof RegoObject)) throw new BuiltinError('dependencies must be of type object')
+    for (const [name, dependency] of dependencies) {
+      const names = Array.isArray(dependency) && dependency.every(item => typeof item === 'string')
+      if (
+        !names &&
+        (Array.isArray(dependency) ||
+          (typeof dependency !== 'boolean' && !(dependency instanceof RegoObject)))
+      ) {
+        throw new BuiltinError('dependency must be of type schema or array of strings')
+      }
+      schema.dependencies.set(name as string, names ? (dependency as string[]) : this.compile(dependency))
+    }
+  }
+
+  private arrayKeywords(schema: Schema, node: RegoObject): void {
+    const items = node.get('items')
+    const expected = 'valid schema/array of schemas'
+    if (Array.isArray(items)) schema.items = items.map(item => this.sub(item, expected, 'items'))
+    else if (items !== undefined) schema.items = this.sub(items, expected, 'items')
+    const additional = node.get('additionalItems')
+    if (additional !== undefined) schema.additionalItems = this.boolOrSchema(additional, 'additionalItems')
+    const contains = node.get('contains')
+    if (contains !== undefined && this.draft >= 6) schema.contains = this.compile(contains)
+    const unique = node.get('uniqueItems') ?? false
+    if (typeof unique !== 'boolean') throw new BuiltinError('uniqueItems must be of a boolean')
+    schema.uniqueItems = unique
+  }
+
+  private boolOrSchema(node: Value, keyword: string): boolean | Schema {
+    if (typeof node === 'boolean') return node
+    if (!(node instanceof RegoObject)) throw invalidType('boolean/valid schema', keyword)
+    return this.compile(node)
+  }
+
+  private stringKeywords(schema: Schema, node: RegoObject): void {
+    const pattern = text(node, 'pattern')
+    if (pattern !== undefined)
+      schema.pattern = { source: pattern, matches: regex(pattern, 'pattern must be a valid regex') }
+    const format = text(node, 'format')
+    if (format !== undefined) schema.format = format
+  }
+
+  private valueKeywords(schema: Schema, node: RegoObject): void {
+    const constant = node.get('const')
+    if (constant !== undefined && this.draft >= 6) schema.constant = plainJson(constant)
+    if (!node.has('enum')) return
+    schema.enumeration = list(node, 'enum').map(plainJson)
+    if (new Set(schema.enumeration).size < schema.enumeration.length)
+      throw new BuiltinError('enum items must be unique')
+  }
+
+  private combinations(schema: Schema, node: RegoObject): void {
+    for (const keyword of ['oneOf', 'anyOf', 'allOf'] as const)
+      schema[keyword] = list(node, keyword).map(one => this.compile(one))
+    const conditions = this.draft >= 7 ? (['not', 'if', 'then', 'else'] as const) : (['not'] as const)
+    for (const keyword of conditions) {
+      const one = node.get(keyword)
+      if (one === undefined) continue
+      if (typeof one !== 'boolean' && !(one instanceof RegoObject))
+        throw new BuiltinError(`${keyword} must be of an object`)
+      schema[keyword] = this.compile(one)
+    }
+  }
+}
+
+function limits(schema: Schema, node: RegoObject, draft: number): void {
+  const multiple = node.get('multipleOf')
+  if (multiple !== undefined) {
+    if (!(multiple instanceof RegoNumber)) throw invalidType('number', 'multipleOf')
+    if (multiple.toNumber() <= 0) throw new BuiltinError('multipleOf must be strictly greater than 0')
+    schema.limits.multipleOf = multiple
+  }
+  bound(schema, node, 'minimum', 'exclusiveMinimum', draft)
+  bound(schema, node, 'maximum', 'exclusiveMaximum', draft)
+  for (const [least, most] of COUNTS) {
+    const [low, high] = [count(schema, node, least), count(schema, node, most)]
+    if (low !== undefined && high !== undefined && low > high)
+      throw new BuiltinError(`${least} cannot be greater than ${most}`)
+  }
+}
+
+type Bound = 'minimum' | 'maximum'
+type ExclusiveBound = 'exclusiveMinimum' | 'exclusiveMaximum'
+
+/** In draft 4 `exclusive…` is a flag beside the bound, later a bound of its own. */
+function bound(
+  schema: Schema,
+  node: RegoObject,
+  inclusive: Bound,
+  exclusive: ExclusiveBound,
+  draft: number,
+): void {
+  const value = node.get(inclusive)
+  if (value !== undefined) {
+    if (!(value instanceof RegoNumber)) throw new BuiltinError(`${inclusive} must be of a number`)
+    schema.limits[inclusive] = value
+  }
+  const mark = node.get(exclusive)
+  if (mark === undefined) return
+  if (typeof mark === 'boolean' && (draft === 4 || draft === HYBRID)) {
+    if (!schema.limits[inclusive]) throw new BuiltinError(`${exclusive} cannot be used without ${inclusive}`)
+    if (!mark) return
+    schema.limits[exclusive] = schema.limits[inclusive]
+    delete schema.limits[inclusive]
+  } else if (mark instanceof RegoNumber && draft !== 4) schema.limits[exclusive] = mark
+  else throw invalidType(draft === 4 ? 'boolean' : draft === HYBRID ? 'boolean/number' : 'number', exclusive)
+}
+
+function count(schema: Schema, node: RegoObject, keyword: Count): bigint | undefined {
+  const value = node.get(keyword)
+  if (value === undefined) return undefined
+  const whole = value instanceof RegoNumber ? value.toBigInt() : undefined
+  if (whole === undefined) throw new BuiltinError(`${keyword} must be of an integer`)
+  if (whole < 0n) throw new BuiltinError(`${keyword} must be greater than or equal to 0`)
+  schema.limits[keyword] = RegoNumber.of(whole)
+  return whole
+}
+
+function typesOf(type: Value | undefined): string[] {
+  if (type === undefined) return []
+  const types = Array.isArray(type) ? type : [type]
+  const seen = new Set<string>()
+  for (const one of types) {
+    if (typeof one !== 'string') throw invalidType('string/array of strings', 'type')
+    if (!TYPES.includes(one)) {
+      const valid = '[array boolean integer number null object string]'
+      throw new BuiltinError(
+        `has a primitive type that is NOT VALID -- given: /${one}/ Expected valid values are:${valid}`,
+      )
+    }
+    if (seen.has(one)) throw new BuiltinError(`${one} type is duplicated`)
+    seen.add(one)
+  }
+  return [...seen]
+}
+
+function text(node: RegoObject, keyword: string): string | undefined {
+  const value = node.get(keyword)
+  if (value !== undefined && typeof value !== 'string') throw invalidType('string', keyword)
+  return value
+}
+
+function list(node: RegoObject, keyword: string): Value[] {
+  const value = node.get(keyword)
+  if (value === undefined) return []
+  if (!Array.isArray(value)) throw new BuiltinError(`${keyword} must be of an array`)
+  return value
+}
+
+function regex(pattern: string, complaint: string): (text: string) => boolean {
+  try {
+    return searchPattern(pattern)
+  } catch (cause) {
+    throw new BuiltinError(complaint, { cause })
+  }
+}
+
+function invalidType(expected: string, given: string): BuiltinError {
+  return new BuiltinError(`Invalid type. Expected: ${expected}, given: ${given}`)
+}
+
+/** JSON in which numbers that are equal look equal. */
+export function plainJson(value: Value): string {
+  if (value instanceof RegoNumber) return keyOf(value)
+  if (Array.isArray(value)) return `[${value.map(plainJson).join()}]`
+  if (value instanceof RegoObject) {
+    return `{${value
+      .sorted()
+      .map(([key, member]) => `${marshal(key)}:${plainJson(member)}`)
+      .join()}}`
+  }
+  return marshal(value)
+}
+
+/** Within the document: by pointer, or by the `$id` of a part. */
+function target(root: Value, reference: string): Value {
+  const hash = reference.indexOf('#')
+  const [base, fragment] = hash < 0 ? [reference, ''] : [reference.slice(0, hash), reference.slice(hash + 1)]
+  const start = base === '' ? root : withId(root, base)
+  if (start === undefined) throw new BuiltinError(`remote reference loading disabled: ${reference}`)
+  if (fragment !== '' && !fragment.startsWith('/')) {
+    const named = withId(root, `#${fragment}`)
+    if (named !== undefined) return named
+    throw new BuiltinError(`Object has no key '${fragment}'`)
+  }
+  return decodeURIComponent(fragment)
+    .split('/')
+    .slice(1)
+    .reduce<Value>((value, part) => {
+      const key = part.replaceAll('~1', '/').replaceAll('~0', '~')
+      const next =
+        value instanceof RegoObject ? value.get(key) : Array.isArray(value) ? value[Number(key)] : undefined
+      if (next === undefined) throw new BuiltinError(`Object has no key '${key}'`)
+      return next
+    }, start)
+}
+
+function withId(value: Value, id: string): Value | undefined {
+  if (value instanceof RegoObject) {
+    if (
+      [value.get('$id'), value.get('id')].some(own => typeof own === 'string' && own.replace(/#$/, '') === id)
+    )
+      return value
+    for (const [, member] of value) {
+      const found = withId(member, id)
+      if (found !== undefined) return found
+    }
+  } else if (Array.isArray(value)) {
+    for (const member of value) {
+      const found = withId(member, id)
+      if (found !== undefined) return found
+    }
+  }
+  return undefined
+}

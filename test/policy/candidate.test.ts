@@ -1,0 +1,101 @@
+import { writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { Refused } from '../../src/policy/activation.ts'
+import { type CandidateNeeds, lookAt } from '../../src/policy/candidate.ts'
+import type { Revision } from '../../src/policy/revision.ts'
+import { temporaryFolder } from '../support/folder.ts'
+import { rejectionOf } from '../support/thrown.ts'
+
+const GOOD = { 'gateway/decision.rego': 'package gateway\n\ndecision := {"allow": true}\n' }
+
+async function build(
+  files: Record<string, string | Buffer>,
+  members: Partial<CandidateNeeds> = {},
+): Promise<{ revision: Revision; steps: string[] }> {
+  const steps: string[] = []
+  const candidate = lookAt({
+    path: temporaryFolder(files),
+    shown: 'policies',
+    entrypoint: 'gateway/decision',
+    builtinErrors: 'refuse',
+    maxMemoryBytes: 64 * 1024 * 1024,
+    runTests: true,
+    maxEvaluationMs: 1000,
+    models: () => ['tiny'],
+    pools: () => ({}),
+    ...members,
+  })
+  const revision = await candidate.build(async (name, work) => {
+    steps.push(name)
+    return work()
+  })
+  return { revision, steps }
+}
+const refusal = async (files: Record<string, string | Buffer>, members?: Partial<CandidateNeeds>) => {
+  const error = await rejectionOf(build(files, members))
+  expect(error).toBeInstanceOf(Refused)
+  return (error as unknown as Refused).findings
+}
+
+describe('a candidate', () => {
+  it('passes every step, in their order, and then answers', async () => {
+    const { revision, steps } = await build(GOOD)
+    expect(steps).toEqual(['read', 'check', 'compile', 'tests', 'load', 'samples'])
+    expect(revision.decide('{}', { nowNs: 0n, seed: 's' }).decision).toEqual({ allow: true })
+    revision.close()
+  })
+
+  it('is refused when its own tests fail, with the place of the one that did', async () => {
+    const failing = { ...GOOD, 'x_test.rego': 'package x_test\n\ntest_no if false\n' }
+    expect(await refusal(failing)).toMatchObject([
+      { code: 'test_failed', file: 'policies/x_test.rego', line: 3 },
+    ])
+    const { revision, steps } = await build(failing, { runTests: false })
+    expect(steps).not.toContain('tests')
+    revision.close()
+  })
+
+  it('is refused when an answer has the wrong shape: now, and not at the first request', async () => {
+    const misspelt = 'package gateway\n\ndecision := {"allow": true, "limts": []}\n'
+    expect(await refusal({ 'gateway/decision.rego': misspelt })).toMatchObject([{ code: 'policy_error' }])
+    const undefinedForMost =
+      'package gateway\n\ndecision := {"allow": true} if input.principal.id == "nobody at all"\n'
+    expect(await refusal({ 'gateway/decision.rego': undefinedForMost })).toMatchObject([
+      { code: 'policy_error' },
+    ])
+  })
+
+  it('is refused when it takes too long', async () => {
+    const slow =
+      'package gateway\n\ndecision := {"allow": count([1 | some i in numbers.range(1, 2000); some j in numbers.range(1, 100); i < j]) > 0}\n'
+    expect(await refusal({ 'gateway/decision.rego': slow }, { maxEvaluationMs: 0.5 })).toMatchObject([
+      { code: 'too_slow' },
+    ])
+  })
+
+  it('is refused when it has no such entrypoint', async () => {
+    expect((await refusal(GOOD, { entrypoint: 'gateway/other' })).length).toBeGreaterThan(0)
+  })
+
+  it('is known by its digest: the same for the same files', () => {
+    const needs = (files: Record<string, string>) =>
+      ({ path: temporaryFolder(files), shown: 'p' }) as CandidateNeeds
+    expect(lookAt(needs(GOOD)).digest).toBe(lookAt(needs(GOOD)).digest)
+    expect(lookAt(needs({ ...GOOD, 'data.json': '{}' })).digest).not.toBe(lookAt(needs(GOOD)).digest)
+  })
+
+  it('is not a candidate where there is nothing', async () => {
+    expect(() =>
+      lookAt({ path: path.join(temporaryFolder(), 'gone'), shown: 'p' } as CandidateNeeds),
+    ).toThrow()
+  })
+})
+
+describe('a bundle file', () => {
+  it('that is none is refused for good: it is not looked at again until it changes', async () => {
+    const file = path.join(temporaryFolder(), 'bundle.tar.gz')
+    writeFileSync(file, 'no bundle')
+    expect(await refusal({}, { path: file })).toMatchObject([{ code: 'bad_bundle' }])
+  })
+})

@@ -1,0 +1,128 @@
+import { describe, expect, it } from 'vitest'
+import { createMetrics } from '../../src/telemetry/metrics.ts'
+
+const MANY = 100_000
+
+function metrics() {
+  const made = createMetrics({
+    models: () => ['tiny', 'big'],
+    inFlight: () => [{ pool: 'chat', target: 'http://a', count: 3 }],
+  })
+  /** The lines of one metric, in the exposition format. */
+  const lines = async (name: string): Promise<string[]> =>
+    (await made.text()).split('\n').filter(line => line.startsWith(`${name}{`) || line.startsWith(`${name} `))
+  return { made, lines }
+}
+const request = { pool: 'chat', model: 'tiny', outcome: 'completed', code: 'ok', seconds: 0.2 }
+
+describe('metrics', () => {
+  it('count requests by pool, model, outcome and code', async () => {
+    const { made, lines } = metrics()
+    made.request(request)
+    made.request({ ...request, pool: undefined, model: null, outcome: 'refused', code: 'unauthenticated' })
+    expect(await lines('sallyport_requests_total')).toEqual([
+      'sallyport_requests_total{pool="chat",model="tiny",outcome="completed",code="ok"} 1',
+      'sallyport_requests_total{pool="none",model="none",outcome="refused",code="unauthenticated"} 1',
+    ])
+  })
+
+  /** A model is what any caller writes into a body; each new label is memory for ever. */
+  it('stay as small as they are with a hundred thousand hostile model names', async () => {
+    const { made, lines } = metrics()
+    for (let number = 0; number < MANY; number++) {
+      const model = `x${number}"}\n{`
+      made.request({ ...request, model })
+      made.firstToken(model, 0.1)
+      made.tokens('ana', model, 1, 1)
+    }
+    made.request({ ...request, model: '__proto__' })
+    expect(await lines('sallyport_requests_total')).toEqual([
+      `sallyport_requests_total{pool="chat",model="other",outcome="completed",code="ok"} ${MANY + 1}`,
+    ])
+    expect(await lines('sallyport_tokens_total')).toHaveLength(2)
+    expect(await lines('gen_ai_server_time_to_first_token_count')).toHaveLength(1)
+  })
+
+  it('stay bounded when a policy makes names up', async () => {
+    const { made, lines } = metrics()
+    for (let number = 0; number < 5000; number++) {
+      made.decision(`rule_${number}`, false, 0.00001)
+      made.limitRefusal(`limit_${number}`)
+      made.request({ ...request, outcome: 'refused', code: `code_${number}` })
+      made.tokens(`principal-${number}`, 'tiny', 1, 1)
+    }
+    for (const name of [
+      'sallyport_decisions_total',
+      'sallyport_limit_refusals_total',
+      'sallyport_requests_total',
+    ]) {
+      const found = await lines(name)
+      expect(found.length, name).toBeLessThanOrEqual(201)
+      expect(
+        found.some(line => line.includes('"other"')),
+        name,
+      ).toBe(true)
+    }
+  })
+
+  it('stay bounded in principals', async () => {
+    const { made, lines } = metrics()
+    for (let number = 0; number < 20_000; number++) made.tokens(`principal-${number}`, 'tiny', 1, 0)
+    expect((await lines('sallyport_tokens_total')).length).toBeLessThanOrEqual(20_002)
+  })
+
+  it('tell decisions by rule, also one that names none', async () => {
+    const { made, lines } = metrics()
+    made.decision('office_hours', true, 0.00001)
+    made.decision(undefined, false, 0.00001)
+    expect(await lines('sallyport_decisions_total')).toEqual([
+      'sallyport_decisions_total{rule="office_hours",allow="true"} 1',
+      'sallyport_decisions_total{rule="none",allow="false"} 1',
+    ])
+  })
+
+  it('count tokens in both directions, a zero too', async () => {
+    const { made, lines } = metrics()
+    made.tokens('ana', 'tiny', 12, 0)
+    expect(await lines('sallyport_tokens_total')).toEqual([
+      expect.stringMatching(/\{(?=.*model="tiny")(?=.*principal="ana")(?=.*direction="input").*\} 12$/),
+      expect.stringMatching(/\{.*direction="output".*\} 0$/),
+    ])
+  })
+
+  it('name one revision as the one in force', async () => {
+    const { made, lines } = metrics()
+    made.policy('r1')
+    made.policy('r2')
+    expect(await lines('sallyport_policy_info')).toEqual(['sallyport_policy_info{revision="r2"} 1'])
+  })
+
+  it('tell how targets are', async () => {
+    const { made, lines } = metrics()
+    made.target('chat', 'http://a', true)
+    made.target('chat', 'http://a', false)
+    expect(await lines('sallyport_target_up')).toEqual([
+      'sallyport_target_up{pool="chat",target="http://a"} 0',
+    ])
+    expect(await lines('sallyport_target_in_flight')).toEqual([
+      'sallyport_target_in_flight{pool="chat",target="http://a"} 3',
+    ])
+  })
+
+  it('tell reloads and audit records by how they ended', async () => {
+    const { made, lines } = metrics()
+    made.reload('activated')
+    made.reload('refused')
+    made.auditRecords(5, 'written')
+    expect(await lines('sallyport_policy_reloads_total')).toHaveLength(2)
+    expect(await lines('sallyport_audit_records_total')).toEqual([
+      'sallyport_audit_records_total{sink="file",outcome="written"} 5',
+    ])
+  })
+
+  it('of two gateways in one process are two', async () => {
+    const [one, other] = [metrics(), metrics()]
+    one.made.request(request)
+    expect(await other.lines('sallyport_requests_total')).toEqual([])
+  })
+})
