@@ -6,11 +6,12 @@
  */
 import { compareNumbers, RegoNumber, RegoObject, type Value } from '../values.ts'
 import { type Limit, plainJson, type Schema } from './json-schema.ts'
+import { formatFloat } from './go-float.ts'
 import { hasFormat } from './json-schema-formats.ts'
 
 export interface Finding {
   type: string
-  /** `(root)`, or the path below it: `a.0.b`. */
+  /** `(Root)`, or the path below it: `a.0.b`. */
   field: string
   description: string
 }
@@ -19,7 +20,7 @@ export function validate(schema: Schema, document: Value): Finding[] {
   return check(schema, document, ROOT).findings
 }
 
-const ROOT = '(root)'
+const ROOT = '(Root)'
 
 class Result {
   readonly findings: Finding[] = []
@@ -297,11 +298,6 @@ function scaled({ text }: RegoNumber): { digits: bigint; places: number } {
   return places >= 0 ? { digits, places } : { digits: digits * 10n ** BigInt(-places), places: 0 }
 }
 
-/** As Go's `big.Float` prints itself: ten significant digits. */
 function shown(number: RegoNumber): string {
-  const [mantissa = '', exponent] = number.toNumber().toExponential(9).split('e')
-  const power = Number(exponent)
-  const digits = mantissa.replace(/0+$/, '').replace(/\.$/, '')
-  if (power >= -4 && power < 10) return String(Number(`${digits}e${power}`))
-  return `${digits}e${power < 0 ? '-' : '+'}${String(Math.abs(power)).padStart(2, '0')}`
+  return formatFloat(number.toNumber(), 'g', -1)
 }

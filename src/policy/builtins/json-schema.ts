@@ -43,10 +43,10 @@ export type Limit = Count | 'multipleOf' | 'minimum' | 'maximum' | 'exclusiveMin
 type Count = 'minLength' | 'maxLength' | 'minItems' | 'maxItems' | 'minProperties' | 'maxProperties'
 
 const TYPES = ['array', 'boolean', 'integer', 'number', 'null', 'object', 'string']
+/** Pairs that must not contradict each other; that of items is not looked at. */
 const COUNTS: readonly [Count, Count][] = [
   ['minLength', 'maxLength'],
   ['minProperties', 'maxProperties'],
-  ['minItems', 'maxItems'],
 ]
 const DRAFTS: Readonly<Record<string, number>> = {
   'http://json-schema.org/draft-04/schema': 4,
@@ -87,14 +87,14 @@ class Compiler {
       allOf: [],
     }
     if (typeof node === 'boolean' && this.draft >= 6) return { ...schema, always: node }
-    if (!(node instanceof RegoObject)) throw new BuiltinError('Expected: valid schema, given: Invalid JSON')
+    if (!(node instanceof RegoObject)) throw new BuiltinError('Expected: Valid Schema, given: Invalid JSON')
     this.fill(schema, node)
     return schema
   }
 
   private fill(schema: Schema, node: RegoObject): void {
     this.definitions(node)
-    for (const key of ['title', 'description']) text(node, key)
+    for (const key of ['$id', 'id', 'title', 'description']) text(node, key)
     const reference = text(node, '$ref')
     // Beside a reference nothing else counts.
     if (reference !== undefined) schema.reference = this.resolve(reference)
@@ -112,8 +112,8 @@ class Compiler {
   private definitions(node: RegoObject): void {
     const definitions = node.get('definitions')
     if (definitions === undefined) return
-    if (!(definitions instanceof RegoObject)) throw invalidType('array of schemas', 'definitions')
-    for (const [, definition] of definitions) this.sub(definition, 'array of schemas', 'definitions')
+    if (!(definitions instanceof RegoObject)) throw invalidType('Array Of Schemas', 'definitions')
+    for (const [, definition] of definitions) this.sub(definition, 'Array Of Schemas', 'definitions')
   }
 
   private resolve(reference: string): Schema {
@@ -133,7 +133,7 @@ class Compiler {
   private objectKeywords(schema: Schema, node: RegoObject): void {
     const properties = node.get('properties')
     if (properties !== undefined) {
-      if (!(properties instanceof RegoObject)) throw new BuiltinError('properties must be of type object')
+      if (!(properties instanceof RegoObject)) throw new BuiltinError('Properties must be of type object')
       for (const [name, property] of properties) schema.properties.set(name as string, this.compile(property))
     }
     const additional = node.get('additionalProperties')
@@ -141,7 +141,7 @@ class Compiler {
       schema.additionalProperties = this.boolOrSchema(additional, 'additionalProperties')
     const patterns = node.get('patternProperties')
     if (patterns !== undefined) {
-      if (!(patterns instanceof RegoObject)) throw invalidType('valid schema', 'patternProperties')
+      if (!(patterns instanceof RegoObject)) throw invalidType('Valid Schema', 'patternProperties')
       for (const [pattern, property] of patterns.sorted()) {
         schema.patternProperties.push([
           regex(pattern as string, `Invalid regex pattern '${pattern}'`),
@@ -151,7 +151,7 @@ class Compiler {
     }
     const names = node.get('propertyNames')
     if (names !== undefined && this.draft >= 6)
-      schema.propertyNames = this.sub(names, 'valid schema', 'patternProperties')
+      schema.propertyNames = this.sub(names, 'Valid Schema', 'patternProperties')
     this.dependencies(schema, node.get('dependencies'))
     for (const name of list(node, 'required')) {
       if (typeof name !== 'string') throw invalidType('string', 'required')
@@ -170,7 +170,7 @@ class Compiler {
         (Array.isArray(dependency) ||
           (typeof dependency !== 'boolean' && !(dependency instanceof RegoObject)))
       ) {
-        throw new BuiltinError('dependency must be of type schema or array of strings')
+        throw new BuiltinError('Dependency must be of type Schema Or Array Of Strings')
       }
       schema.dependencies.set(name as string, names ? (dependency as string[]) : this.compile(dependency))
     }
@@ -178,7 +178,7 @@ class Compiler {
 
   private arrayKeywords(schema: Schema, node: RegoObject): void {
     const items = node.get('items')
-    const expected = 'valid schema/array of schemas'
+    const expected = 'Valid Schema/Array Of Schemas'
     if (Array.isArray(items)) schema.items = items.map(item => this.sub(item, expected, 'items'))
     else if (items !== undefined) schema.items = this.sub(items, expected, 'items')
     const additional = node.get('additionalItems')
@@ -192,7 +192,7 @@ class Compiler {
 
   private boolOrSchema(node: Value, keyword: string): boolean | Schema {
     if (typeof node === 'boolean') return node
-    if (!(node instanceof RegoObject)) throw invalidType('boolean/valid schema', keyword)
+    if (!(node instanceof RegoObject)) throw invalidType('boolean/Valid Schema', keyword)
     return this.compile(node)
   }
 
@@ -230,12 +230,13 @@ class Compiler {
 function limits(schema: Schema, node: RegoObject, draft: number): void {
   const multiple = node.get('multipleOf')
   if (multiple !== undefined) {
-    if (!(multiple instanceof RegoNumber)) throw invalidType('number', 'multipleOf')
+    if (!(multiple instanceof RegoNumber)) throw invalidType('Number', 'multipleOf')
     if (multiple.toNumber() <= 0) throw new BuiltinError('multipleOf must be strictly greater than 0')
     schema.limits.multipleOf = multiple
   }
   bound(schema, node, 'minimum', 'exclusiveMinimum', draft)
   bound(schema, node, 'maximum', 'exclusiveMaximum', draft)
+  for (const keyword of ['minItems', 'maxItems'] as const) count(schema, node, keyword)
   for (const [least, most] of COUNTS) {
     const [low, high] = [count(schema, node, least), count(schema, node, most)]
     if (low !== undefined && high !== undefined && low > high)
@@ -256,7 +257,7 @@ function bound(
 ): void {
   const value = node.get(inclusive)
   if (value !== undefined) {
-    if (!(value instanceof RegoNumber)) throw new BuiltinError(`${inclusive} must be of a number`)
+    if (!(value instanceof RegoNumber)) throw new BuiltinError(`${inclusive} must be of a Number`)
     schema.limits[inclusive] = value
   }
   const mark = node.get(exclusive)
@@ -285,7 +286,7 @@ function typesOf(type: Value | undefined): string[] {
   const types = Array.isArray(type) ? type : [type]
   const seen = new Set<string>()
   for (const one of types) {
-    if (typeof one !== 'string') throw invalidType('string/array of strings', 'type')
+    if (typeof one !== 'string') throw invalidType('type', 'string/Array Of Strings')
     if (!TYPES.includes(one)) {
       const valid = '[array boolean integer number null object string]'
       throw new BuiltinError(

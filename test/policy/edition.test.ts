@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { Refused } from '../../src/policy/activation.ts'
-import { type CandidateNeeds, lookAt } from '../../src/policy/candidate.ts'
+import { type EditionNeeds, lookAt } from '../../src/policy/edition.ts'
 import type { Revision } from '../../src/policy/revision.ts'
 import { temporaryFolder } from '../support/folder.ts'
 import { rejectionOf } from '../support/thrown.ts'
@@ -11,10 +11,10 @@ const GOOD = { 'gateway/decision.rego': 'package gateway\n\ndecision := {"allow"
 
 async function build(
   files: Record<string, string | Buffer>,
-  members: Partial<CandidateNeeds> = {},
+  members: Partial<EditionNeeds> = {},
 ): Promise<{ revision: Revision; steps: string[] }> {
   const steps: string[] = []
-  const candidate = lookAt({
+  const edition = lookAt({
     path: temporaryFolder(files),
     shown: 'policies',
     entrypoint: 'gateway/decision',
@@ -26,19 +26,19 @@ async function build(
     pools: () => ({}),
     ...members,
   })
-  const revision = await candidate.build(async (name, work) => {
+  const revision = await edition.build(async (name, work) => {
     steps.push(name)
     return work()
   })
   return { revision, steps }
 }
-const refusal = async (files: Record<string, string | Buffer>, members?: Partial<CandidateNeeds>) => {
+const refusal = async (files: Record<string, string | Buffer>, members?: Partial<EditionNeeds>) => {
   const error = await rejectionOf(build(files, members))
   expect(error).toBeInstanceOf(Refused)
   return (error as unknown as Refused).findings
 }
 
-describe('a candidate', () => {
+describe('an edition', () => {
   it('passes every step, in their order, and then answers', async () => {
     const { revision, steps } = await build(GOOD)
     expect(steps).toEqual(['read', 'check', 'compile', 'tests', 'load', 'samples'])
@@ -80,14 +80,14 @@ describe('a candidate', () => {
 
   it('is known by its digest: the same for the same files', () => {
     const needs = (files: Record<string, string>) =>
-      ({ path: temporaryFolder(files), shown: 'p' }) as CandidateNeeds
+      ({ path: temporaryFolder(files), shown: 'p' }) as EditionNeeds
     expect(lookAt(needs(GOOD)).digest).toBe(lookAt(needs(GOOD)).digest)
     expect(lookAt(needs({ ...GOOD, 'data.json': '{}' })).digest).not.toBe(lookAt(needs(GOOD)).digest)
   })
 
-  it('is not a candidate where there is nothing', async () => {
+  it('is none where there is nothing', async () => {
     expect(() =>
-      lookAt({ path: path.join(temporaryFolder(), 'gone'), shown: 'p' } as CandidateNeeds),
+      lookAt({ path: path.join(temporaryFolder(), 'gone'), shown: 'p' } as EditionNeeds),
     ).toThrow()
   })
 })
