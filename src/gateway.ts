@@ -130,7 +130,8 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   await policy.refresh()
   const watchers: Watcher[] = []
   if (config.policy.watch) watchers.push(watchPath(config.policy.path, () => void policy.refresh()))
-  watchers.push(watchPath(config.identity.apiKeys.file, settings.reloadKeys))
+  let keysFile = config.identity.apiKeys.file
+  let keysWatcher = watchPath(keysFile, settings.reloadKeys)
   const port = await publicListener.listen(config.listen.host, config.listen.port)
   const adminPort = await adminListener.listen(config.admin.host, config.admin.port)
   record('gateway.started', { version: VERSION, revision: policy.current()?.id ?? null })
@@ -149,13 +150,18 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   function applyConfig(next: GatewayConfig): void {
     pools.configure(next.pools)
     settings.apply(next)
+    if (next.identity.apiKeys.file !== keysFile) {
+      void keysWatcher.close()
+      keysFile = next.identity.apiKeys.file
+      keysWatcher = watchPath(keysFile, settings.reloadKeys)
+    }
     const { connections, connectionsPerAddress } = next.limits
     publicListener.limitConnections({ total: connections, perAddress: connectionsPerAddress })
   }
 
   async function stop({ hurry = false } = {}): Promise<void> {
     stopping = true
-    await Promise.all(watchers.map(watcher => watcher.close()))
+    await Promise.all([...watchers, keysWatcher].map(watcher => watcher.close()))
     await drain(publicListener, pipeline, hurry ? 0 : parseDuration(config.listen.drain))
     await audit.write(eventRecord('gateway.stopped', now())).catch(() => {})
     await adminListener.close()

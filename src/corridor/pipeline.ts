@@ -18,11 +18,10 @@ import type { Keyring } from '../identity/keyring.ts'
 import { admit, claimsOf, LimitRefusal } from '../limits/admit.ts'
 import type { Ledger } from '../limits/ledger.ts'
 import { rateHeaders } from '../limits/rate-headers.ts'
-import { describe } from '../policy/describe.ts'
 import type { Revision } from '../policy/revision.ts'
 import { newId, requestIdOf } from '../server/ids.ts'
 import { intake } from '../server/intake.ts'
-import { listModels } from '../server/models.ts'
+import { isModelList, listModels } from '../server/models.ts'
 import { readBody } from '../server/read-body.ts'
 import { respondJson, respondRefusal } from '../server/respond.ts'
 import { parseBody } from '../server/strict-json.ts'
@@ -31,7 +30,9 @@ import type { OperatorLog } from '../telemetry/operator-log.ts'
 import { ClientLeft } from '../upstreams/forward.ts'
 import type { Pools } from '../upstreams/pools.ts'
 import { route } from '../upstreams/route.ts'
+import { createOwnApi, isOwn } from './own-api.ts'
 import type { Passage } from './passage.ts'
+import { type Asker, createQuestions } from './question.ts'
 import type { Recorder } from './recorder.ts'
 import { PolicyRefusal, refusalOf } from './refusal.ts'
 import { Visit } from './visit.ts'
@@ -69,6 +70,8 @@ export interface Pipeline {
 
 export function createPipeline(needs: PipelineNeeds): Pipeline {
   const { now, policy, ledger, pools, passage, recorder, metrics, log } = needs
+  const questions = createQuestions({ confirmedAt: policy.confirmedAt, poolFacts: pools.facts })
+  const ownApi = createOwnApi({ ledger, pools, questions })
   const visits = new Set<Visit>()
 
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -82,10 +85,13 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
       visit.aborted = !response.writableFinished
       visit.onAbort?.()
     })
+    // A write that fails is seen as a client that left.
+    response.on('error', () => {})
     try {
-      await pass(visit, needs.settings())
-    } catch (error) {
-      await refuse(visit, error)
+      await pass(visit, needs.settings()).catch((error: unknown) => refuse(visit, error))
+    } catch (fault) {
+      log.error('fault', { decision_id: id, message: String(fault), stack: (fault as Error).stack })
+      response.destroy()
     } finally {
       visit.reservation?.release()
       visit.leaveTarget()
@@ -100,14 +106,17 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
     if (!revision) throw noPolicy()
     const principal = await identified(facts, visit, settings)
     visit.principal = principal
+    const asker = { principal, revision }
     const bytes = await readBody(visit.request, visit.response, settings.maxBodyBytes)
     visit.body = bytes.length > 0 ? parseBody(bytes) : undefined
-    const decision = decide(visit, facts, principal, revision)
+    if (isOwn(facts)) return answer(visit, ownApi.answer(visit, facts, asker, visit.body))
+    const decision = decide(visit, facts, asker)
     if (!decision.allow) throw new PolicyRefusal(decision)
-    visit.reservation = admit(claimsOf(decision.limits ?? []), visit.now, ledger)
+    const claims = claimsOf(decision.limits ?? [])
+    ownApi.remember(principal.id, claims)
+    visit.reservation = admit(claims, visit.now, ledger)
     visit.standings = visit.reservation.standings
-    if (facts.operation === 'models' && facts.method === 'GET')
-      return answerModels(visit, facts, principal, revision)
+    if (isModelList(facts)) return answerModels(visit, facts, asker)
     visit.model = decision.rewrite?.model ?? visit.model
     visit.pool = route(decision, visit.model, pools)
     await recorder.decision(visit)
@@ -133,17 +142,13 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
     }
   }
 
-  function decide(visit: Visit, facts: RequestFacts, principal: Principal, revision: Revision): Decision {
-    const described = describe({
-      ...circumstances(visit, principal, revision),
-      request: facts,
-      body: visit.body,
-    })
+  function decide(visit: Visit, facts: RequestFacts, asker: Asker): Decision {
+    const described = questions.describe(visit, asker, facts, visit.body)
     visit.described = described
     visit.model = described.model
     const began = performance.now()
     try {
-      visit.decided = revision.decide(described.input, instantOf(visit))
+      visit.decided = questions.decide(visit, asker, described)
     } finally {
       visit.evalNs = Math.round((performance.now() - began) * 1e6)
     }
@@ -152,33 +157,18 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
     return decision
   }
 
-  /** All of an input that is not the request itself. */
-  function circumstances(visit: Visit, principal: Principal, revision: Revision) {
-    const confirmed = policy.confirmedAt() ?? visit.now
-    return {
-      id: visit.requestId,
-      principal,
-      pools: pools.facts(),
-      revision: revision.id,
-      policyAgeSeconds: Math.max(0, Math.floor((visit.now - confirmed) / 1000)),
-      now: visit.now,
-    }
-  }
-
   /** For each model of the pools the policy is asked about a chat with it, spending nothing. */
-  async function answerModels(
-    visit: Visit,
-    facts: RequestFacts,
-    principal: Principal,
-    revision: Revision,
-  ): Promise<void> {
-    const around = circumstances(visit, principal, revision)
-    const text = listModels(facts, pools.models(), question => {
-      const { input } = describe({ ...around, ...question })
-      return revision.decide(input, instantOf(visit)).decision.allow
+  async function answerModels(visit: Visit, facts: RequestFacts, asker: Asker): Promise<void> {
+    const text = listModels(facts, pools.models(), ({ request, body }) => {
+      const description = questions.describe(visit, asker, request, body)
+      return questions.decide(visit, asker, description).decision.allow
     })
     await recorder.decision(visit)
     await recorder.outcome(visit, { outcome: 'completed', status: 200, bytesOut: Buffer.byteLength(text) })
+    answer(visit, text)
+  }
+
+  function answer(visit: Visit, text: string): void {
     respondJson(visit.request, visit.response, 200, text, headersOf(visit))
     recorder.count(visit, 'completed', 'ok')
   }
@@ -227,10 +217,6 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
 /** What every answer to a visit says of it. */
 function headersOf(visit: Visit): Record<string, string> {
   return { ...visit.names, ...rateHeaders(visit.standings, visit.now) }
-}
-
-function instantOf(visit: Visit): { nowNs: bigint; seed: string } {
-  return { nowNs: BigInt(visit.now) * 1_000_000n, seed: visit.id }
 }
 
 function noPolicy(): GatewayError {

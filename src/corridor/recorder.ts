@@ -60,7 +60,8 @@ export function createRecorder({
         requestedBy: facts?.clientIp ?? request.socket.remoteAddress ?? '',
         http: {
           method: request.method ?? '',
-          path: facts?.path ?? '',
+          // What was not understood is told as it came, but for the query, which may hold anything.
+          path: facts?.path ?? (request.url ?? '').split('?', 1)[0]?.slice(0, 1024) ?? '',
           ...(status === undefined ? {} : { status }),
         },
         revision: visit.revision?.id ?? null,

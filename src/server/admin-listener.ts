@@ -32,6 +32,7 @@ export function createAdminListener(needs: AdminListenerNeeds): AdminListener {
     response.status(ready.ok ? 200 : 503).json(ready)
   })
   app.use(guard(needs.token))
+  app.use(refuseBrowsers)
   app.get('/metrics', async (_request, response) => {
     const { contentType, text } = await needs.metrics()
     response.set('content-type', contentType).send(text)
@@ -68,6 +69,18 @@ export function createAdminListener(needs: AdminListenerNeeds): AdminListener {
         server.closeAllConnections()
       }),
   }
+}
+
+/** A page of another site can make a browser send a POST here; a browser then names the site. */
+function refuseBrowsers(request: Request, response: Response, next: NextFunction): void {
+  if (request.method === 'GET' || request.get('origin') === undefined) {
+    next()
+    return
+  }
+  response
+    .status(403)
+    .type('json')
+    .send(errorBody('forbidden', 403, 'Not from a web page'))
 }
 
 function guard(token: string | undefined) {

@@ -29,6 +29,10 @@ export function intake(request: IncomingMessage): RequestFacts {
   if (REFUSED_METHODS.has(method)) throw malformed(`the method ${method} is refused`)
   const headers = collectHeaders(request.rawHeaders)
   if (headers.has('upgrade')) throw malformed('upgrades are refused', 'Upgrades are refused')
+  const expectation = headers.get('expect')
+  if (expectation !== undefined && expectation.toLowerCase() !== '100-continue') {
+    throw malformed('an expectation that is not known', 'The expectation is not known')
+  }
   const encoding = headers.get('content-encoding')
   if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
     throw malformed('the body is compressed', 'Compressed bodies are not accepted')
@@ -43,6 +47,23 @@ export function intake(request: IncomingMessage): RequestFacts {
     headers,
     clientIp: normaliseAddress(request.socket.remoteAddress ?? ''),
     tls: 'encrypted' in request.socket,
+  }
+}
+
+/** A request that was not made: what a caller wonders about, in the circumstances of the one that asks. */
+export function imaginedFacts(
+  asking: RequestFacts,
+  imagined: { method: string; target: string; headers: Readonly<Record<string, string>> },
+): RequestFacts {
+  const { path, search, segments } = normaliseTarget(imagined.target)
+  return {
+    ...asking,
+    method: imagined.method,
+    path,
+    search,
+    segments,
+    operation: operationOf(path),
+    headers: collectHeaders(Object.entries(imagined.headers).flat()),
   }
 }
 

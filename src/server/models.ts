@@ -5,6 +5,11 @@ import { GatewayError } from '../contract/errors.ts'
 import type { RequestBody, RequestFacts } from '../contract/request.ts'
 import { parseBody } from './strict-json.ts'
 
+/** Whether a request is for the list, or for one model of it, which the gateway answers itself. */
+export function isModelList(facts: RequestFacts): boolean {
+  return facts.operation === 'models' && facts.method === 'GET'
+}
+
 /** What the policy is asked about one model. */
 export interface ModelQuestion {
   readonly request: RequestFacts

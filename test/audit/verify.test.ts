@@ -7,7 +7,7 @@ import { auditFile, writeHead } from '../support/audit-file.ts'
 const TEN = Array.from({ length: 10 }, (_, number) => JSON.stringify({ event: 'decision', number }))
 
 /** A log of ten, of which the lines were tampered with. */
-async function after(tamper: (lines: string[]) => readonly string[], { anchored = true } = {}) {
+async function tampered(tamper: (lines: string[]) => readonly string[], { anchored = true } = {}) {
   const { file, lines, link } = auditFile(TEN)
   writeFileSync(
     file,
@@ -30,41 +30,41 @@ describe('verify', () => {
 
   it('finds a changed line', async () => {
     expect(
-      await after(lines => lines.with(4, (lines[4] as string).replace('"number":4', '"number":5'))),
+      await tampered(lines => lines.with(4, (lines[4] as string).replace('"number":4', '"number":5'))),
     ).toEqual([{ line: 5, kind: 'changed', seq: 5 }])
   })
 
   it('finds a line of which only a blank was added', async () => {
     expect(
-      await after(lines => lines.with(4, (lines[4] as string).replace('{"event"', '{ "event"'))),
+      await tampered(lines => lines.with(4, (lines[4] as string).replace('{"event"', '{ "event"'))),
     ).toMatchObject([{ line: 5, kind: 'changed' }])
   })
 
   it.each([0, 4, 8])('finds where a line was removed: the one after it, at index %d', async at => {
-    expect(await after(lines => lines.toSpliced(at, 1))).toEqual([
+    expect(await tampered(lines => lines.toSpliced(at, 1))).toEqual([
       { line: at + 1, kind: 'removed', seq: at + 2 },
     ])
   })
 
   it('finds two lines that changed places', async () => {
-    expect(await after(lines => lines.toSpliced(4, 2, lines[5] as string, lines[4] as string))).toEqual([
+    expect(await tampered(lines => lines.toSpliced(4, 2, lines[5] as string, lines[4] as string))).toEqual([
       { line: 5, kind: 'removed', seq: 6 },
       { line: 6, kind: 'reordered', seq: 5 },
     ])
   })
 
   it('finds a line that stands there twice', async () => {
-    expect(await after(lines => lines.toSpliced(4, 0, lines[4] as string))).toEqual([
+    expect(await tampered(lines => lines.toSpliced(4, 0, lines[4] as string))).toEqual([
       { line: 6, kind: 'reordered', seq: 5 },
     ])
   })
 
   it('finds a missing tail', async () => {
-    expect(await after(lines => lines.slice(0, 7))).toEqual([{ line: 7, kind: 'truncated', seq: 10 }])
+    expect(await tampered(lines => lines.slice(0, 7))).toEqual([{ line: 7, kind: 'truncated', seq: 10 }])
   })
 
   it('finds that all of it is missing', async () => {
-    expect(await after(() => [])).toMatchObject([{ kind: 'truncated', seq: 10 }])
+    expect(await tampered(() => [])).toMatchObject([{ kind: 'truncated', seq: 10 }])
   })
 
   it('finds half a line', async () => {
@@ -81,7 +81,7 @@ describe('verify', () => {
   })
 
   it('finds what is no record', async () => {
-    expect(await after(lines => lines.toSpliced(4, 0, 'hello'))).toMatchObject([
+    expect(await tampered(lines => lines.toSpliced(4, 0, 'hello'))).toMatchObject([
       { line: 5, kind: 'torn', seq: null },
       {},
     ])
@@ -92,7 +92,7 @@ describe('verify', () => {
       const [, prev] = /"prev":"(\w+)"/.exec(lines[4] as string) as unknown as [string, string]
       return lines.with(4, seal('{"event":"forged"}', { seq: 4, hash: prev }).line)
     }
-    expect(await after(forge)).toEqual([{ line: 6, kind: 'replaced', seq: 6 }])
+    expect(await tampered(forge)).toEqual([{ line: 6, kind: 'replaced', seq: 6 }])
   })
 
   it('finds a tail that was forged whole, chain and all, by the head beside it', async () => {
@@ -105,13 +105,13 @@ describe('verify', () => {
         return sealed.line
       })
     }
-    expect(await after(forge)).toMatchObject([{ kind: 'replaced', seq: 10 }])
-    expect(await after(forge, { anchored: false })).toEqual([])
+    expect(await tampered(forge)).toMatchObject([{ kind: 'replaced', seq: 10 }])
+    expect(await tampered(forge, { anchored: false })).toEqual([])
   })
 
   it('goes on after a problem and finds the next one', async () => {
     expect(
-      await after(lines =>
+      await tampered(lines =>
         lines
           .with(2, (lines[2] as string).replace('decision', 'decisiom'))
           .with(7, (lines[7] as string).replace('decision', 'x')),

@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: the config's own variables are written so
 import path from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { loadConfig, readConfig } from '../../src/config/load.ts'

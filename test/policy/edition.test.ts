@@ -59,11 +59,13 @@ describe('an edition', () => {
   it('is refused when an answer has the wrong shape: now, and not at the first request', async () => {
     const misspelt = 'package gateway\n\ndecision := {"allow": true, "limts": []}\n'
     expect(await refusal({ 'gateway/decision.rego': misspelt })).toMatchObject([{ code: 'policy_error' }])
-    const undefinedForMost =
-      'package gateway\n\ndecision := {"allow": true} if input.principal.id == "nobody at all"\n'
-    expect(await refusal({ 'gateway/decision.rego': undefinedForMost })).toMatchObject([
-      { code: 'policy_error' },
-    ])
+  })
+
+  it('is not refused for what it leaves undefined: that is a refusal of the request', async () => {
+    const rego = 'package gateway\n\ndecision := {"allow": true} if input.principal.id == "nobody at all"\n'
+    const { revision } = await build({ 'gateway/decision.rego': rego })
+    expect(() => revision.decide('{}', { nowNs: 0n, seed: 's' })).toThrow()
+    revision.close()
   })
 
   it('is refused when it takes too long', async () => {
@@ -86,9 +88,7 @@ describe('an edition', () => {
   })
 
   it('is none where there is nothing', async () => {
-    expect(() =>
-      lookAt({ path: path.join(temporaryFolder(), 'gone'), shown: 'p' } as EditionNeeds),
-    ).toThrow()
+    expect(() => lookAt({ path: path.join(temporaryFolder(), 'gone'), shown: 'p' } as EditionNeeds)).toThrow()
   })
 })
 

@@ -5,8 +5,8 @@
  * that came closest are shown.
  */
 import { compareNumbers, RegoNumber, RegoObject, type Value } from '../values.ts'
-import { type Limit, plainJson, type Schema } from './json-schema.ts'
 import { formatFloat } from './go-float.ts'
+import { type Limit, plainJson, type Schema } from './json-schema.ts'
 import { hasFormat } from './json-schema-formats.ts'
 
 export interface Finding {

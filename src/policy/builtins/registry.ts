@@ -13,6 +13,7 @@ import { net } from './net.ts'
 import { numbers } from './numbers.ts'
 import { regex } from './regex.ts'
 import { strings } from './strings.ts'
+import { template } from './template.ts'
 import { time } from './time.ts'
 import { x509 } from './x509.ts'
 import { yaml } from './yaml.ts'
@@ -30,6 +31,7 @@ const FAMILIES = [
   numbers,
   regex,
   strings,
+  template,
   time,
   x509,
   yaml,

@@ -1,0 +1,117 @@
+/**
+ * What the gateway answers itself under `/-/`: who the caller is, and what would be decided.
+ * Nothing under `/-/` is ever forwarded.
+ */
+import { GatewayError } from '../contract/errors.ts'
+import type { RequestBody, RequestFacts } from '../contract/request.ts'
+import { compileSchema } from '../contract/schema.ts'
+import { claimsOf } from '../limits/admit.ts'
+import type { Claim, Ledger, Standing } from '../limits/ledger.ts'
+import { imaginedFacts } from '../server/intake.ts'
+import { parseBody } from '../server/strict-json.ts'
+import type { Pools } from '../upstreams/pools.ts'
+import { route } from '../upstreams/route.ts'
+import type { Asker, Questions } from './question.ts'
+import type { Visit } from './visit.ts'
+
+export interface OwnApi {
+  /** @returns JSON text. @throws GatewayError `not_found`, `invalid_request` */
+  answer(visit: Visit, facts: RequestFacts, asker: Asker, body: RequestBody | undefined): string
+  /** Remembers which limits the policy named for a principal. */
+  remember(principal: string, claims: readonly Claim[]): void
+}
+
+export interface OwnApiNeeds {
+  readonly ledger: Ledger
+  readonly pools: Pools
+  readonly questions: Questions
+}
+
+export function isOwn(facts: RequestFacts): boolean {
+  return facts.segments[0] === '-'
+}
+
+const validateAuthorize = compileSchema({
+  type: 'object',
+  additionalProperties: false,
+  properties: {
+    method: { type: 'string', pattern: '^[A-Z]+$' },
+    path: { type: 'string' },
+    headers: { type: 'object', additionalProperties: { type: 'string' } },
+    body: {},
+  },
+})
+
+/** Principals whose latest limits are remembered. */
+const MOST_REMEMBERED = 10_000
+
+export function createOwnApi({ ledger, pools, questions }: OwnApiNeeds): OwnApi {
+  const latest = new Map<string, readonly Claim[]>()
+
+  function whoami(visit: Visit, { principal }: Asker): object {
+    const standings = ledger.look(latest.get(principal.id) ?? [], visit.now)
+    return { principal, grants: [], limits: standings.map(shown) }
+  }
+
+  function authorize(visit: Visit, asker: Asker, asked: RequestBody | undefined): object {
+    const [problem] = validateAuthorize(asked?.value)
+    if (problem) throw invalid(`${problem.pointer || 'The body'} ${problem.message}`)
+    const { method, path, headers, body } = asked?.value as {
+      method?: string
+      path?: string
+      headers?: Record<string, string>
+      body?: unknown
+    }
+    const facts = imaginedFacts(visit.facts as RequestFacts, {
+      method: method ?? 'POST',
+      target: path ?? '/v1/chat/completions',
+      headers: headers ?? {},
+    })
+    const imagined =
+      body === undefined || body === null ? undefined : parseBody(Buffer.from(JSON.stringify(body)))
+    const description = questions.describe(visit, asker, facts, imagined)
+    const { decision } = questions.decide(visit, asker, description)
+    const model = decision.rewrite?.model ?? description.model
+    return {
+      decision,
+      limits: ledger.look(claimsOf(decision.limits ?? []), visit.now).map(shown),
+      pool: decision.allow ? poolFor() : null,
+    }
+
+    function poolFor(): string | null {
+      try {
+        return route(decision, model, pools).name
+      } catch {
+        return null
+      }
+    }
+  }
+
+  return {
+    answer(visit, facts, asker, body) {
+      const call = `${facts.method} ${facts.path}`
+      if (call === 'GET /-/whoami') return JSON.stringify(whoami(visit, asker))
+      if (call === 'POST /-/authorize') return JSON.stringify(authorize(visit, asker, body))
+      throw new GatewayError('not_found', 'no such call of the gateway itself')
+    },
+    remember(principal, claims) {
+      if (latest.get(principal) === claims) return
+      if (latest.size >= MOST_REMEMBERED) latest.clear()
+      latest.set(principal, claims)
+    },
+  }
+}
+
+function shown({ claim, remaining, resetsAt }: Standing): object {
+  return {
+    name: claim.name,
+    unit: claim.unit,
+    limit: claim.limit,
+    remaining,
+    resets_at: resetsAt === undefined ? null : new Date(resetsAt).toISOString(),
+  }
+}
+
+function invalid(title: string): GatewayError {
+  return new GatewayError('invalid_request', title, { title })
+}

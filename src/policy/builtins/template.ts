@@ -1,0 +1,351 @@
+/** strings.render_template: Go's `text/template`, with an error where a variable is missing. */
+import { compareNumbers, compareStrings, equal, RegoNumber, RegoObject, type Value } from '../values.ts'
+import { BuiltinError, type Builtins, object, string } from './builtin.ts'
+import { escapeQuery } from './encoding.ts'
+import { type Argument, sprintf } from './go-fmt.ts'
+import { asJson } from './go-json.ts'
+import { type Node, type Pipe, parseTemplate, type Template, type Term } from './template-parse.ts'
+
+export const template: Builtins = {
+  'strings.render_template': operands => {
+    const parsed = parseTemplate(string(operands, 0))
+    return new Renderer(parsed).render(parsed.root, asJson(object(operands, 1)))
+  },
+}
+
+/** A text longer than this would not fit the module's memory. */
+const LONGEST_TEXT = 16 * 1024 * 1024
+const DEEPEST_CALL = 100
+
+class Leave extends Error {
+  constructor(readonly word: 'break' | 'continue') {
+    super(word)
+  }
+}
+
+class Renderer {
+  private out = ''
+  private variables: [string, Value][] = []
+  private depth = 0
+
+  constructor(private readonly template: Template) {}
+
+  render(nodes: readonly Node[], data: Value): string {
+    this.variables = [['$', data]]
+    this.walk(nodes, data)
+    return this.out
+  }
+
+  private walk(nodes: readonly Node[], dot: Value): void {
+    for (const node of nodes) this.step(node, dot)
+  }
+
+  private step(node: Node, dot: Value): void {
+    if (this.out.length > LONGEST_TEXT) throw new BuiltinError('the text is too long', { halt: true })
+    switch (node.kind) {
+      case 'text':
+        this.out += node.text
+        return
+      case 'action': {
+        const value = this.pipe(node.pipe, dot)
+        if (node.pipe.variables.length === 0) this.out += printed(value)
+        return
+      }
+      case 'break':
+      case 'continue':
+        throw new Leave(node.kind)
+      case 'template':
+        this.call(node.name, node.pipe ? this.pipe(node.pipe, dot) : null)
+        return
+      case 'range':
+        this.scoped(() => this.range(node, dot))
+        return
+      default:
+        this.scoped(() => {
+          const value = this.pipe(node.pipe, dot)
+          const inner = node.kind === 'with' ? value : dot
+          if (truth(value)) this.walk(node.body, inner)
+          else this.walk(node.otherwise, dot)
+        })
+    }
+  }
+
+  /** What a block declares ends with it. */
+  private scoped(work: () => void): void {
+    const known = this.variables.length
+    work()
+    this.variables.length = known
+  }
+
+  private call(name: string, dot: Value): void {
+    const nodes = this.template.defined.get(name)
+    if (!nodes) throw failure(`template ${JSON.stringify(name)} not defined`)
+    if (++this.depth > DEEPEST_CALL) throw failure('exceeded maximum template depth')
+    const outer = this.variables
+    this.variables = [['$', dot]]
+    this.walk(nodes, dot)
+    this.variables = outer
+    this.depth--
+  }
+
+  private range(node: Extract<Node, { kind: 'if' | 'with' | 'range' }>, dot: Value): void {
+    const { pipe, body, otherwise } = node
+    const entries = entriesOf(this.pipe({ ...pipe, variables: [] }, dot))
+    if (entries.length === 0) this.walk(otherwise, dot)
+    const known = this.variables.length
+    for (const [key, value] of entries) {
+      this.variables.length = known
+      const values = pipe.variables.length === 1 ? [value] : [key, value]
+      pipe.variables.forEach((name, i) => this.assign(name, values[i] as Value, pipe.declares))
+      try {
+        this.walk(body, value)
+      } catch (cause) {
+        if (!(cause instanceof Leave)) throw cause
+        if (cause.word === 'break') break
+      }
+    }
+    this.variables.length = known
+  }
+
+  private assign(name: string, value: Value, declares: boolean): void {
+    const known = declares ? undefined : this.variables.findLast(([own]) => own === name)
+    if (known) known[1] = value
+    else if (declares) this.variables.push([name, value])
+    else throw failure(`undefined variable ${name}`)
+  }
+
+  private pipe({ variables, declares, commands }: Pipe, dot: Value): Value {
+    let value: Value | undefined
+    for (const command of commands) value = this.command(command, dot, value)
+    for (const name of variables) this.assign(name, value as Value, declares)
+    return value as Value
+  }
+
+  private command([head, ...rest]: readonly Term[], dot: Value, last: Value | undefined): Value {
+    if (head?.kind === 'function') {
+      // Lazily, as `and` and `or` leave off where they know.
+      const operands = [
+        ...rest.map(term => () => this.term(term, dot)),
+        ...(last === undefined ? [] : [() => last]),
+      ]
+      return callFunction(head.name, operands)
+    }
+    if (rest.length > 0 || last !== undefined) throw failure("can't give argument to non-function")
+    return this.term(head as Term, dot)
+  }
+
+  private term(term: Term, dot: Value): Value {
+    switch (term.kind) {
+      case 'dot':
+        return dot
+      case 'nil':
+        throw failure('nil is not a command')
+      case 'constant':
+        return typeof term.value === 'bigint' || typeof term.value === 'number'
+          ? new Constant(term.value)
+          : term.value
+      case 'function':
+        return callFunction(term.name, [])
+      case 'pipe':
+        return this.pipe(term.pipe, dot)
+      case 'variable': {
+        const known = this.variables.findLast(([name]) => name === term.name)
+        if (!known) throw failure(`undefined variable ${JSON.stringify(term.name)}`)
+        return known[1]
+      }
+      case 'field':
+        return term.names.reduce(fieldOf, term.of ? this.term(term.of, dot) : dot)
+    }
+  }
+}
+
+/** A number of the template's own; those of the data are texts to Go, `json.Number`. */
+class Constant extends RegoNumber {
+  constructor(readonly value: bigint | number) {
+    super(String(value))
+  }
+}
+
+function fieldOf(value: Value, name: string): Value {
+  if (!(value instanceof RegoObject)) throw failure(`can't evaluate field ${name}`)
+  const field = value.get(name)
+  if (field === undefined) throw failure(`map has no entry for key ${JSON.stringify(name)}`)
+  return field
+}
+
+function entriesOf(value: Value): [Value, Value][] {
+  if (value === null) return []
+  if (Array.isArray(value)) return value.map((item, i) => [new Constant(BigInt(i)), item])
+  if (value instanceof RegoObject) return value.sorted()
+  if (value instanceof Constant && typeof value.value === 'bigint') {
+    if (value.value > 1_000_000n) throw failure('range over too large a number')
+    return Array.from({ length: Number(value.value) }, (_, i) => [
+      new Constant(BigInt(i)),
+      new Constant(BigInt(i)),
+    ])
+  }
+  throw failure(`range can't iterate over ${printed(value)}`)
+}
+
+function truth(value: Value): boolean {
+  if (value === null) return false
+  if (value instanceof Constant) return Number(value.value) !== 0
+  if (value instanceof RegoNumber) return value.text !== ''
+  if (Array.isArray(value)) return value.length > 0
+  if (value instanceof RegoObject) return value.size > 0
+  return Boolean(value)
+}
+
+/** As Go's `%v`. */
+function printed(value: Value): string {
+  if (value === null) return '<no value>'
+  return inner(value)
+}
+
+function inner(value: Value): string {
+  if (value === null) return '<nil>'
+  if (value instanceof RegoNumber) return value.text
+  if (Array.isArray(value)) return `[${value.map(inner).join(' ')}]`
+  if (value instanceof RegoObject)
+    return `map[${value
+      .sorted()
+      .map(([k, v]) => `${inner(k)}:${inner(v)}`)
+      .join(' ')}]`
+  return String(value)
+}
+
+type Operand = () => Value
+
+function callFunction(name: string, operands: readonly Operand[]): Value {
+  if (name === 'and' || name === 'or') return firstWhere(operands, name === 'or')
+  const run = FUNCTIONS[name]
+  if (!run) throw failure(`function ${JSON.stringify(name)} not defined`)
+  return run(operands.map(operand => operand()))
+}
+
+function firstWhere(operands: readonly Operand[], wanted: boolean): Value {
+  let value: Value = null
+  for (const operand of operands) {
+    value = operand()
+    if (truth(value) === wanted) return value
+  }
+  return value
+}
+
+const FUNCTIONS: Record<string, (operands: Value[]) => Value> = {
+  not: ([value]) => !truth(value as Value),
+  len: ([value]) => new Constant(BigInt(lengthOf(value as Value))),
+  index: ([value, ...keys]) => keys.reduce(indexed, value as Value),
+  slice: ([value, from, to]) => sliced(value as Value, from, to),
+  print: operands =>
+    operands
+      .map((value, i) => (i > 0 && spaced(operands[i - 1] as Value, value) ? ' ' : '') + inner(value))
+      .join(''),
+  println: operands => `${operands.map(inner).join(' ')}\n`,
+  printf: ([format, ...operands]) => sprintf(string([format as Value], 0), operands.map(argument)),
+  html: operands =>
+    operands
+      .map(inner)
+      .join('')
+      .replace(/["'&<>\0]/g, char => HTML[char] as string),
+  urlquery: operands => escapeQuery(operands.map(inner).join('')),
+  js: operands =>
+    operands
+      .map(inner)
+      .join('')
+      .replace(
+        /[\\'"<>&=\n\r\t]/g,
+        char => JS[char] ?? `\\u00${char.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`,
+      ),
+  eq: ([first, ...others]) => others.some(other => same(first as Value, other)),
+  ne: ([a, b]) => !same(a as Value, b as Value),
+  lt: ([a, b]) => order(a, b) < 0,
+  le: ([a, b]) => order(a, b) <= 0,
+  gt: ([a, b]) => order(a, b) > 0,
+  ge: ([a, b]) => order(a, b) >= 0,
+}
+
+const HTML: Record<string, string> = {
+  '"': '&#34;',
+  "'": '&#39;',
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '\0': '\ufffd',
+}
+const JS: Record<string, string> = {
+  '\\': '\\\\',
+  "'": "\\'",
+  '"': '\\"',
+  '\n': '\\n',
+  '\r': '\\r',
+  '\t': '\\t',
+}
+
+function argument(value: Value): Argument {
+  if (value instanceof Constant) return value.value
+  return typeof value === 'string' ? value : inner(value)
+}
+
+/** Between operands where neither is a text. */
+function spaced(a: Value, b: Value): boolean {
+  return typeof a !== 'string' && typeof b !== 'string'
+}
+
+function lengthOf(value: Value): number {
+  if (typeof value === 'string') return Buffer.byteLength(value)
+  if (value instanceof RegoNumber && !(value instanceof Constant)) return value.text.length
+  if (Array.isArray(value)) return value.length
+  if (value instanceof RegoObject) return value.size
+  throw failure('len of a value without length')
+}
+
+function indexed(value: Value, key: Value): Value {
+  if (value instanceof RegoObject)
+    return typeof key === 'string' ? (value.get(key) ?? null) : fail('cannot index map')
+  const i = key instanceof Constant ? Number(key.value) : Number.NaN
+  if (Array.isArray(value)) return value[i] ?? fail('index out of range')
+  if (typeof value === 'string')
+    return new Constant(BigInt(Buffer.from(value)[i] ?? fail('index out of range')))
+  return fail("can't index item")
+}
+
+function sliced(value: Value, from: Value | undefined, to: Value | undefined): Value {
+  const [start, end] = [from, to].map(bound => (bound instanceof Constant ? Number(bound.value) : undefined))
+  if (Array.isArray(value)) return value.slice(start, end)
+  if (typeof value === 'string') return Buffer.from(value).subarray(start, end).toString()
+  return fail("can't slice item")
+}
+
+/** Numbers of the data are texts to Go: they equal texts, and no number of the template. */
+function basic(value: Value): Value {
+  return value instanceof RegoNumber && !(value instanceof Constant) ? value.text : value
+}
+
+function same(a: Value, b: Value): boolean {
+  const [x, y] = [basic(a), basic(b)]
+  if (x === null || y === null) return x === y
+  if (kindOf(x) !== kindOf(y)) return fail('incompatible types for comparison')
+  return equal(x, y)
+}
+
+function order(a: Value | undefined, b: Value | undefined): number {
+  const [x, y] = [basic(a as Value), basic(b as Value)]
+  if (x instanceof Constant && y instanceof Constant && kindOf(x) === kindOf(y)) return compareNumbers(x, y)
+  if (typeof x === 'string' && typeof y === 'string') return compareStrings(x, y)
+  return fail('incompatible types for comparison')
+}
+
+function kindOf(value: Value): string {
+  if (value instanceof Constant) return typeof value.value
+  if (typeof value === 'object') return fail('non-comparable type')
+  return typeof value
+}
+
+function fail(message: string): never {
+  throw failure(message)
+}
+
+function failure(message: string): BuiltinError {
+  return new BuiltinError(`template: ${message}`)
+}
