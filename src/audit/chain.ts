@@ -7,7 +7,7 @@
  *     {"event":"…",…,"chain":{"seq":7,"prev":"<64 hex>","hash":"<64 hex>"}}
  *                                                      └──── cut ────────┘
  */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 
 export interface Link {
   /** From 1, over all files of one log. */
@@ -54,5 +54,5 @@ export function read(line: string): Reading {
 }
 
 function sha256(text: string, encoding: 'utf8' | 'latin1'): string {
-  return createHash('sha256').update(text, encoding).digest('hex')
+  return hash('sha256', encoding === 'utf8' ? text : Buffer.from(text, 'latin1'), 'hex')
 }

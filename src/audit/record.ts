@@ -90,6 +90,10 @@ export function eventRecord(event: string, at: EpochMs, facts: object = {}): str
   return `{"event":"${event}","timestamp":"${iso(at)}"${rest === '{}' ? '' : `,${rest.slice(1, -1)}`}}`
 }
 
+/** Many records share a millisecond. */
+let latest = { at: -1, text: '' }
+
 function iso(at: EpochMs): string {
-  return new Date(at).toISOString()
+  if (latest.at !== at) latest = { at, text: new Date(at).toISOString() }
+  return latest.text
 }

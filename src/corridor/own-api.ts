@@ -56,21 +56,18 @@ export function createOwnApi({ ledger, pools, questions }: OwnApiNeeds): OwnApi 
   function authorize(visit: Visit, asker: Asker, asked: RequestBody | undefined): object {
     const [problem] = validateAuthorize(asked?.value)
     if (problem) throw invalid(`${problem.pointer || 'The body'} ${problem.message}`)
-    const { method, path, headers, body } = asked?.value as {
+    const { method, path, headers } = asked?.value as {
       method?: string
       path?: string
       headers?: Record<string, string>
-      body?: unknown
     }
     const facts = imaginedFacts(visit.facts as RequestFacts, {
       method: method ?? 'POST',
       target: path ?? '/v1/chat/completions',
       headers: headers ?? {},
     })
-    const imagined =
-      body === undefined || body === null ? undefined : parseBody(Buffer.from(JSON.stringify(body)))
-    const description = questions.describe(visit, asker, facts, imagined)
-    const { decision } = questions.decide(visit, asker, description)
+    const description = questions.describe(visit, asker, facts, imaginedBody(asked))
+    const { reasons: _, ...decision } = questions.decide(visit, asker, description).decision
     const model = decision.rewrite?.model ?? description.model
     return {
       decision,
@@ -100,6 +97,13 @@ export function createOwnApi({ ledger, pools, questions }: OwnApiNeeds): OwnApi 
       latest.set(principal, claims)
     },
   }
+}
+
+/** The text as it came, so that numbers keep their digits. */
+function imaginedBody(asked: RequestBody | undefined): RequestBody | undefined {
+  const place = asked?.members.get('body')
+  const text = place && asked?.text.slice(place.start, place.end).trim()
+  return text === undefined || text === 'null' ? undefined : parseBody(Buffer.from(text))
 }
 
 function shown({ claim, remaining, resetsAt }: Standing): object {

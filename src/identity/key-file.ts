@@ -110,9 +110,20 @@ async function takeLock(lock: string): Promise<void> {
       return
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-      if (ageOf(lock) > STALE_LOCK_MS) rmSync(lock, { force: true })
+      if (ageOf(lock) > STALE_LOCK_MS) putAway(lock)
       else await wait(20)
     }
+  }
+}
+
+/** Renamed and then removed: of two commands that find the same stale lock one gets it. */
+function putAway(lock: string): void {
+  const away = `${lock}.${process.pid}`
+  try {
+    renameSync(lock, away)
+    rmSync(away, { force: true })
+  } catch {
+    // The other was first.
   }
 }
 

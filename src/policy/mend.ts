@@ -23,14 +23,21 @@ export const FIRST_NATIVE = 0x10000
 /** So many countings pass between two looks: some tens of microseconds. */
 const TICK_EVERY = 4096
 /** What every loop over values, every allocation and every search goes through. */
+/** Digits, and zeros before or after them, that a number may have in arithmetic. */
+const MOST_DIGITS = 10_000
+/** Where libmpdec keeps a number's exponent and its count of digits. */
+const DECIMAL_EXPONENT = 4
+const DECIMAL_DIGITS = 8
 const COUNTED = ['opa_value_iter', 'opa_malloc', 'opa_value_compare', 'opa_strncmp']
 
 // biome-ignore format: a table
 const OP = {
   if: 0x04, else: 0x05, end: 0x0b, call: 0x10, drop: 0x1a,
   localGet: 0x20, localTee: 0x22, globalGet: 0x23, globalSet: 0x24,
-  i32Const: 0x41, i32Eqz: 0x45, i32Sub: 0x6b,
+  i32Load: 0x28, i32Const: 0x41, i32Eqz: 0x45, i32LeU: 0x4d, i32Add: 0x6a, i32Sub: 0x6b, i32And: 0x71,
 } as const
+/** Of a load: the address is a multiple of 2². */
+const WORD_ALIGNED = 2
 const I32 = 0x7f
 const NO_RESULT = 0x40
 
@@ -41,6 +48,7 @@ export function mend(wasm: Uint8Array): Uint8Array {
     if (!module.names.has('opa_malloc'))
       throw new EngineError('bad_module', 'the policy has no function names')
     mendNatives(module)
+    refuseHugeNumbers(module)
     countSteps(module)
     return module.toBytes()
   } catch (cause) {
@@ -74,6 +82,31 @@ function askWhenSilent(module: ModuleParts, index: number, operands: number, cal
       [OP.localTee, ...answer],
       [OP.if, I32, OP.localGet, ...answer, OP.else],
       callHost,
+      [OP.end, OP.end],
+    ]),
+  )
+}
+
+/**
+ * Arithmetic takes its operands through one function. With `1e100000000` it would be busy for hours, and a
+ * request may bring one; now that is no number to it.
+ */
+function refuseHugeNumbers(module: ModuleParts): void {
+  const index = module.names.get('opa_number_to_bf')
+  if (index === undefined) return
+  const moved = module.append(index, module.body(index))
+  const decimal = 1
+  const load = (offset: number) => [OP.localGet, decimal, OP.i32Load, WORD_ALIGNED, offset]
+  module.replace(
+    index,
+    body(1, [
+      [OP.localGet, 0, OP.call, ...u32(moved), OP.localTee, decimal, OP.i32Eqz],
+      [OP.if, I32, OP.i32Const, 0, OP.else],
+      // 0 ≤ exponent + limit ≤ 2 × limit, as one unsigned comparison.
+      [...load(DECIMAL_EXPONENT), OP.i32Const, ...i32(MOST_DIGITS), OP.i32Add],
+      [OP.i32Const, ...i32(2 * MOST_DIGITS), OP.i32LeU],
+      [...load(DECIMAL_DIGITS), OP.i32Const, ...i32(MOST_DIGITS), OP.i32LeU, OP.i32And],
+      [OP.if, I32, OP.localGet, decimal, OP.else, OP.i32Const, 0, OP.end],
       [OP.end, OP.end],
     ]),
   )

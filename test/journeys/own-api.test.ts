@@ -1,6 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startTinySlm, type TinySlm } from '../../examples/tiny-slm/server.ts'
-import { chat, errorOf, REFERENCE_POLICIES, type RunningGateway, startGateway, stopAll } from '../support/gateway.ts'
+import {
+  chat,
+  errorOf,
+  REFERENCE_POLICIES,
+  type RunningGateway,
+  startGateway,
+  stopAll,
+} from '../support/gateway.ts'
 
 describe('what the gateway answers itself', () => {
   let model: TinySlm
@@ -23,7 +30,8 @@ describe('what the gateway answers itself', () => {
 
   const ask = (path: string, init: RequestInit = {}, principal = 'dev'): Promise<Response> =>
     fetch(gateway.url + path, { ...init, headers: { authorization: `Bearer ${gateway.keys[principal]}` } })
-  const authorize = (body: object): Promise<Response> => ask('/-/authorize', { method: 'POST', body: JSON.stringify(body) })
+  const authorize = (body: object): Promise<Response> =>
+    ask('/-/authorize', { method: 'POST', body: JSON.stringify(body) })
 
   it('tells callers who they are and what is left of their limits', async () => {
     await (await chat(gateway)).arrayBuffer()
@@ -32,7 +40,13 @@ describe('what the gateway answers itself', () => {
       principal: { id: 'dev', roles: ['developer'], team: 'search', method: 'api_key' },
       grants: [],
       limits: [
-        { name: 'requests_per_minute', unit: 'requests', limit: 60, remaining: 59, resets_at: expect.stringMatching(/^\d{4}-/) },
+        {
+          name: 'requests_per_minute',
+          unit: 'requests',
+          limit: 60,
+          remaining: 59,
+          resets_at: expect.stringMatching(/^\d{4}-/),
+        },
         { name: 'streams', unit: 'concurrency', limit: 8, remaining: 8, resets_at: null },
         { name: 'team_requests_per_minute', limit: 300, remaining: 299 },
       ],
@@ -42,9 +56,18 @@ describe('what the gateway answers itself', () => {
 
   it('says what would be decided, spending nothing and forwarding nothing', async () => {
     const before = model.stats().requests
-    const question = { method: 'POST', path: '/v1/chat/completions', headers: {}, body: { model: 'tiny', messages: [] } }
+    const question = {
+      method: 'POST',
+      path: '/v1/chat/completions',
+      headers: {},
+      body: { model: 'tiny', messages: [] },
+    }
     const first = await (await authorize(question)).json()
-    expect(first).toMatchObject({ decision: { allow: true, rule: 'developer_always' }, pool: 'chat', limits: [{ name: 'requests_per_minute' }, {}, {}] })
+    expect(first).toMatchObject({
+      decision: { allow: true, rule: 'developer_always' },
+      pool: 'chat',
+      limits: [{ name: 'requests_per_minute' }, {}, {}],
+    })
     expect(await (await authorize(question)).json()).toEqual(first)
     const refused = await (await authorize({ ...question, body: { model: 'tiny-large' } })).json()
     expect(refused).toMatchObject({ decision: { allow: false, code: 'access_required' }, pool: null })

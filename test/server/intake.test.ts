@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { describe, expect, it } from 'vitest'
-import { intake, normaliseTarget } from '../../src/server/intake.ts'
+import { imaginedFacts, intake, normaliseTarget } from '../../src/server/intake.ts'
 import { thrownBy } from '../support/thrown.ts'
 
 /** What Node gives for the head of a request, and no more. */
@@ -188,5 +188,33 @@ describe('intake', () => {
 
   it('knows an operation behind escapes and in front of a query', () => {
     expect(read('/v1/ch%61t/completions?api-version=1').operation).toBe('chat')
+  })
+
+  it('takes 100-continue and refuses every other expectation', () => {
+    expect(read('/v1/models', ['Expect', '100-Continue']).path).toBe('/v1/models')
+    expect(thrownBy(() => read('/v1/models', ['Expect', 'a miracle'])).code).toBe('invalid_request')
+  })
+})
+
+describe('an imagined request', () => {
+  const asking = read('/-/authorize', ['Authorization', 'Bearer x', 'X-Team', 'a'])
+  const imagine = (target: string, headers: Record<string, string> = {}) =>
+    imaginedFacts(asking, { method: 'GET', target, headers })
+
+  it('is read as a real one would be, from where its asker is', () => {
+    expect(imagine('/v1/ch%61t/completions?a=1', { 'X-Tag': 'b' })).toEqual({
+      ...asking,
+      method: 'GET',
+      path: '/v1/chat/completions',
+      search: '?a=1',
+      segments: ['v1', 'chat', 'completions'],
+      operation: 'chat',
+      headers: new Map([['x-tag', 'b']]),
+    })
+  })
+
+  it('is refused where a real one would be', () => {
+    expect(thrownBy(() => imagine('/v1/../x')).code).toBe('invalid_request')
+    expect(thrownBy(() => imagine('/v1/models', { host: 'a', Host: 'b' })).code).toBe('invalid_request')
   })
 })
