@@ -6,11 +6,13 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { configSchema } from '../src/contract/config.schema.ts'
 import { decisionSchema } from '../src/contract/decision.schema.ts'
 import { inputSchema } from '../src/contract/input.schema.ts'
+import { scenarioSchema } from '../src/contract/scenario.schema.ts'
 
 const files = {
   'schemas/gateway.config.schema.json': configSchema,
   'schemas/input.schema.json': inputSchema,
   'schemas/decision.schema.json': decisionSchema,
+  'schemas/scenario.schema.json': scenarioSchema,
 }
 
 const check = process.argv.includes('--check')

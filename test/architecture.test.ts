@@ -12,7 +12,7 @@ import manifest from '../package.json' with { type: 'json' }
 
 const SRC = path.join(import.meta.dirname, '../src')
 /** These folders may import rooms; no room may import them. */
-const OPENS_DOORS = new Set(['corridor', 'toolbox'])
+const OPENS_DOORS = new Set(['corridor', 'gateway', 'toolbox'])
 
 interface SourceFile {
   /** Relative to src/, with forward slashes. */
@@ -72,7 +72,7 @@ const roomOf = (name: string): string => (name.includes('/') ? (name.split('/')[
 describe('the imports', () => {
   it('are found: the rules below are run on something', () => {
     expect(FILES.length).toBeGreaterThan(50)
-    expect(FILES.find(file => file.name === 'gateway.ts')?.imports.length).toBeGreaterThan(10)
+    expect(FILES.find(file => file.name === 'gateway/gateway.ts')?.imports.length).toBeGreaterThan(10)
     expect(
       importsIn("import a, {\n  b,\n} from './c.ts'\nexport * from 'd'\nimport 'e'\nawait import('f')"),
     ).toEqual(['./c.ts', 'd', 'e', 'f'])

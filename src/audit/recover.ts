@@ -27,7 +27,8 @@ const OUTCOME = /^\{"event":"outcome","decision_id":"([^"]+)"/
 
 /** @throws when the file is there and cannot be read or mended. */
 export async function recover(file: string): Promise<Recovery> {
-  let from = GENESIS
+  let last = ''
+  let lines = 0
   let tornBytes = 0
   let clean = true
   const open = new Set<string>()
@@ -42,8 +43,8 @@ export async function recover(file: string): Promise<Recovery> {
         break
       }
       if (text === '') continue
-      const reading = read(text)
-      from = reading.ok ? reading.link : { seq: reading.seq ?? from.seq + 1, hash: from.hash }
+      last = text
+      lines++
       clean = text.startsWith('{"event":"gateway.stopped"')
       const decided = DECISION.exec(text)
       if (decided && !decided[2]) open.add(decided[1] as string)
@@ -51,6 +52,7 @@ export async function recover(file: string): Promise<Recovery> {
       if (ended) open.delete(ended[1] as string)
     }
   }
+  const from = last === '' ? GENESIS : linkOf(last, lines)
   const head = readHead(file)
   const missing = head ? Math.max(0, head.seq - from.seq) : 0
   // Going on from the head keeps what is missing visible: otherwise a restart would hide it.
@@ -61,4 +63,10 @@ export async function recover(file: string): Promise<Recovery> {
     missing,
     clean: clean && missing === 0,
   }
+}
+
+/** Of a last line that was tampered with, what it claims; `verify` tells of it all the same. */
+function linkOf(line: string, number: number): Link {
+  const reading = read(line)
+  return reading.ok ? reading.link : { seq: reading.seq ?? number, hash: GENESIS.hash }
 }

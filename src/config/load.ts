@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
+import { isUrl } from '../contract/addresses.ts'
 import { configSchema, type GatewayConfig } from '../contract/config.schema.ts'
 import type { Finding } from '../contract/findings.ts'
 import { compileSchema, type SchemaProblem } from '../contract/schema.ts'
@@ -190,9 +191,16 @@ function valueAt(root: unknown, at: JsonPath): unknown {
 
 function resolvePaths(config: GatewayConfig, folder: string): GatewayConfig {
   const absolute = (name: string): string => path.resolve(folder, name)
+  const source = (name: string): string => (isUrl(name) ? name : absolute(name))
+  const keys: string | readonly string[] = config.policy.signature.publicKeyFile ?? []
   return {
     ...config,
-    policy: { ...config.policy, path: absolute(config.policy.path) },
+    policy: {
+      ...config.policy,
+      path: source(config.policy.path),
+      signature: { ...config.policy.signature, publicKeyFile: [keys].flat().map(absolute) },
+      ...(config.policy.candidate ? { candidate: { path: source(config.policy.candidate.path) } } : {}),
+    },
     identity: {
       ...config.identity,
       apiKeys: { ...config.identity.apiKeys, file: absolute(config.identity.apiKeys.file) },

@@ -2,7 +2,7 @@
  * What a schema cannot say of a config: values that are each right and wrong together.
  */
 import { validateHeaderName, validateHeaderValue } from 'node:http'
-import { isLoopback } from '../contract/addresses.ts'
+import { isLoopback, isSafeUrl, isUrl } from '../contract/addresses.ts'
 import type { GatewayConfig } from '../contract/config.schema.ts'
 import { parseDuration } from '../contract/units.ts'
 import type { JsonPath } from './document.ts'
@@ -19,6 +19,7 @@ const LONGEST_MS = 2_147_483_647
 export function judge(config: GatewayConfig): Objection[] {
   return [
     ...adminNeedsToken(config),
+    ...bundlesThatCanBeTrusted(config),
     ...windowsThatHold(config),
     ...poolsThatCanBeTold(config),
     ...targetsThatCanBeAsked(config),
@@ -29,6 +30,28 @@ function adminNeedsToken({ admin }: GatewayConfig): Objection[] {
   if (isLoopback(admin.host) || admin.token !== undefined) return []
   const message = 'required, because admin.host is not a loopback address'
   return [{ code: 'admin_without_token', path: ['admin', 'token'], message }]
+}
+
+function bundlesThatCanBeTrusted({ policy }: GatewayConfig): Objection[] {
+  const { path, candidate, signature } = policy
+  const keyless = signature.required && signature.publicKeyFile.length === 0
+  const message = 'required, because policy.signature.required is true'
+  return [
+    ...sourceThatCanBeAsked(path, ['policy', 'path']),
+    ...(candidate ? sourceThatCanBeAsked(candidate.path, ['policy', 'candidate', 'path']) : []),
+    ...(keyless
+      ? [{ code: 'signature_without_key', path: ['policy', 'signature', 'publicKeyFile'], message }]
+      : []),
+  ]
+}
+
+/** Over plain http anybody on the way could put another policy in force. */
+function sourceThatCanBeAsked(source: string, path: JsonPath): Objection[] {
+  if (!isUrl(source)) return []
+  if (!URL.canParse(source))
+    return [{ code: 'invalid_url', path, message: 'expected a URL such as https://host/bundle.tar.gz' }]
+  if (isSafeUrl(new URL(source))) return []
+  return [{ code: 'insecure_url', path, message: 'expected https; plain http is for loopback only' }]
 }
 
 function windowsThatHold({ limits }: GatewayConfig): Objection[] {

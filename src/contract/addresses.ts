@@ -19,6 +19,16 @@ export function addressGroup(address: string): string {
   return `${[...before, ...zeros, ...after].slice(0, 4).join(':')}::/64`
 }
 
+/** Whether a source is named by a URL and not by a path. */
+export function isUrl(text: string): boolean {
+  return /^https?:\/\//i.test(text)
+}
+
+/** Over plain http anybody on the way could answer instead: it is for loopback only. */
+export function isSafeUrl({ protocol, hostname }: URL): boolean {
+  return protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname.replace(/^\[|\]$/g, '')))
+}
+
 export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host)
 }

@@ -118,7 +118,11 @@ export const configSchema = {
       token: { ...string, minLength: 16 },
     }),
     policy: section('Where the policy comes from and how it is put in force', {
-      path: { ...string, description: 'A folder of Rego sources, or a bundle file', default: 'policies' },
+      path: {
+        ...string,
+        description: "A folder of Rego sources, a bundle file, or a bundle's https URL",
+        default: 'policies',
+      },
       entrypoint: {
         type: 'string',
         pattern: '^[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)+$',
@@ -127,6 +131,18 @@ export const configSchema = {
       watch: { type: 'boolean', default: true },
       builtinErrors: { enum: ['refuse', 'undefined'], default: 'refuse' },
       maxMemory: size('64MiB'),
+      signature: section('Whose bundles are taken', {
+        required: { type: 'boolean', default: false },
+        publicKeyFile: {
+          description: 'A path or a list of paths: any of them may have signed',
+          anyOf: [string, { ...strings, minItems: 1 }],
+        },
+      }),
+      candidate: section(
+        'A second policy that is asked beside this one and never obeyed',
+        { path: { ...string, description: "A folder of Rego sources, a bundle file, or a bundle's https URL" } },
+        { required: ['path'] },
+      ),
       activation: section('What a new policy must pass', {
         tests: { type: 'boolean', default: true },
         maxEvaluation: duration('5ms'),
@@ -222,6 +238,8 @@ export interface GatewayConfig {
     readonly watch: boolean
     readonly builtinErrors: 'refuse' | 'undefined'
     readonly maxMemory: string
+    readonly signature: { readonly required: boolean; readonly publicKeyFile: readonly string[] }
+    readonly candidate?: { readonly path: string }
     readonly activation: { readonly tests: boolean; readonly maxEvaluation: string }
   }
   readonly identity: {

@@ -8,6 +8,8 @@ export interface Finding {
   /** From 1; 0 when the whole file is meant. */
   readonly line: number
   readonly column: number
+  /** How to mend it. */
+  readonly hint?: string
 }
 
 export function formatFinding(finding: Finding): string {

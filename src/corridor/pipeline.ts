@@ -18,6 +18,7 @@ import type { Keyring } from '../identity/keyring.ts'
 import { admit, claimsOf, LimitRefusal } from '../limits/admit.ts'
 import type { Ledger } from '../limits/ledger.ts'
 import { rateHeaders } from '../limits/rate-headers.ts'
+import type { Candidate } from '../policy/candidate.ts'
 import type { Revision } from '../policy/revision.ts'
 import { newId, requestIdOf } from '../server/ids.ts'
 import { intake } from '../server/intake.ts'
@@ -32,7 +33,7 @@ import type { Pools } from '../upstreams/pools.ts'
 import { route } from '../upstreams/route.ts'
 import { createOwnApi, isOwn } from './own-api.ts'
 import type { Passage } from './passage.ts'
-import { type Asker, createQuestions } from './question.ts'
+import { type Asker, createQuestions, instantOf } from './question.ts'
 import type { Recorder } from './recorder.ts'
 import { PolicyRefusal, refusalOf } from './refusal.ts'
 import { Visit } from './visit.ts'
@@ -46,6 +47,8 @@ export interface PipelineNeeds {
   readonly passage: Passage
   readonly recorder: Recorder
   readonly metrics: Metrics
+  /** Asked beside the policy in force, and never obeyed. */
+  readonly candidate?: Candidate | undefined
   readonly log: OperatorLog
   /** What a reload of the config can change; read once per request. */
   settings(): Settings
@@ -154,6 +157,17 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
     }
     const { decision } = visit.decided
     metrics.decision(decision.rule, decision.allow, visit.evalNs / 1e9)
+    needs.candidate?.compare(
+      {
+        id: visit.id,
+        at: visit.now,
+        input: described.input,
+        instant: instantOf(visit),
+        principal: asker.principal.id,
+        model: described.model,
+      },
+      decision,
+    )
     return decision
   }
 

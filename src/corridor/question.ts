@@ -5,6 +5,7 @@
 import type { PoolFacts, Principal } from '../contract/input.schema.ts'
 import type { RequestBody, RequestFacts } from '../contract/request.ts'
 import { type Description, describe } from '../policy/describe.ts'
+import type { Instant } from '../policy/engine.ts'
 import type { Decided, Revision } from '../policy/revision.ts'
 import type { Visit } from './visit.ts'
 
@@ -19,6 +20,11 @@ export interface Questions {
 export interface Asker {
   readonly principal: Principal
   readonly revision: Revision
+}
+
+/** The instant and the seed of everything that is decided for a visit. */
+export function instantOf(visit: Visit): Instant {
+  return { nowNs: BigInt(visit.now) * 1_000_000n, seed: visit.id }
 }
 
 export interface QuestionsNeeds {
@@ -42,7 +48,6 @@ export function createQuestions({ confirmedAt, poolFacts }: QuestionsNeeds): Que
         now: visit.now,
       })
     },
-    decide: (visit, { revision }, { input }) =>
-      revision.decide(input, { nowNs: BigInt(visit.now) * 1_000_000n, seed: visit.id }),
+    decide: (visit, { revision }, { input }) => revision.decide(input, instantOf(visit)),
   }
 }

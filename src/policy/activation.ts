@@ -3,10 +3,12 @@
  *
  * The new revision is built beside the old one and swapped in with one assignment; whatever
  * fails on the way leaves the old one in force. Attempts do not overlap: a change that comes
- * while one runs is looked at right after it.
+ * while one runs is looked at right after it. An operator may put an earlier revision back; it
+ * stays until the source changes again.
  */
 import type { Finding } from '../contract/findings.ts'
 import type { EpochMs } from '../contract/units.ts'
+import { createHeld } from './held.ts'
 import type { Revision } from './revision.ts'
 
 export interface Activation {
@@ -16,6 +18,14 @@ export interface Activation {
   confirmedAt(): EpochMs | undefined
   /** Looks at the source and, if it changed, tries to put it in force. Never rejects. */
   refresh(): Promise<void>
+  /**
+   * Puts an earlier revision in force that is still held.
+   *
+   * @param id - Without one: what was in force before.
+   * @throws NotHeld
+   * @throws Refused when the revision no longer passes the samples.
+   */
+  rollback(id?: string): { readonly revision: string; readonly from: string }
   status(): PolicyStatus
   close(): void
 }
@@ -26,6 +36,12 @@ export interface PolicyStatus {
   /** When a change was last seen, whatever became of it. */
   readonly changed_at: string | null
   readonly checked_at: string | null
+  /** When the source was last known to be what is in force: `policy.age_seconds` counts from here. */
+  readonly confirmed_at: string | null
+  /** The revision that an operator took out of force, until the source changes again. */
+  readonly rolled_back_from: string | null
+  /** What `rollback` could put in force, the latest first. */
+  readonly held: readonly string[]
   /** The latest first, ten at most. */
   readonly attempts: readonly Attempt[]
 }
@@ -36,6 +52,8 @@ export interface Attempt {
   readonly revision: string | null
   readonly steps: readonly Step[]
   readonly diagnostics: readonly Finding[]
+  /** Not from the source, which could not be put in force at the start. */
+  readonly from?: 'last_good'
 }
 
 export interface Step {
@@ -46,8 +64,13 @@ export interface Step {
 /** What a source is at one moment, by digest, and how to make a revision of it. */
 export interface Edition {
   readonly digest: string
+  /** When the source was last known to be this, if not now. */
+  readonly confirmedAt?: EpochMs
   /** Runs every step, timing each with `step`. @throws Refused with findings */
   build(step: <T>(name: string, work: () => T | Promise<T>) => Promise<T>): Promise<Revision>
+  /** Told once it is in force, and each time that the source is seen to hold it still. */
+  accepted?(): void
+  confirmed?(at: EpochMs): void
 }
 
 /** The source cannot be put in force as it stands. */
@@ -59,9 +82,26 @@ export class Refused extends Error {
   }
 }
 
+/** There is no such revision to go back to. */
+export class NotHeld extends Error {
+  override readonly name = 'NotHeld'
+  readonly code = 'unknown_revision'
+  constructor(
+    wanted: string | undefined,
+    readonly held: readonly string[],
+  ) {
+    const what = wanted === undefined ? 'no earlier revision' : `the revision ${wanted} not`
+    super(`${what} is held; held: ${held.join(', ') || 'none'}`)
+  }
+}
+
 export interface ActivationNeeds {
   /** @throws when the source cannot be read at all. */
   look(): Edition
+  /** What was in force before the start, when the source cannot be put in force. Asked once. */
+  lastGood?(): Edition | undefined
+  /** Whether a revision that is put back still answers. @throws Refused */
+  prove?(revision: Revision): void
   /** Milliseconds since the epoch. */
   now(): EpochMs
   /** What is said of a source that cannot be read. */
@@ -70,14 +110,18 @@ export interface ActivationNeeds {
 }
 
 const KEPT_ATTEMPTS = 10
-/** Requests that began under the old revision may still ask it. */
-const GRACE_MS = 60_000
 
-export function createActivation({ look, now, unreadable, onAttempt }: ActivationNeeds): Activation {
-  let inForce: Revision | undefined
+export function createActivation(needs: ActivationNeeds): Activation {
+  const { look, now, unreadable, onAttempt } = needs
+  const held = createHeld()
   /** Digest of the source that was last tried, whatever the outcome. */
   let tried: string | undefined
-  let inForceDigest: string | undefined
+  /** Digest of the source that what is in force answers to: its own, or the one that was rolled back. */
+  let answered: string | undefined
+  /** Why the source cannot be read at all; told once. */
+  let unseen: string | undefined
+  let rolledBackFrom: string | undefined
+  let askedLastGood = false
   let activatedAt: EpochMs | undefined
   let changedAt: EpochMs | undefined
   let checkedAt: EpochMs | undefined
@@ -99,6 +143,7 @@ export function createActivation({ look, now, unreadable, onAttempt }: Activatio
       again = false
       await refreshOnce()
     } while (again)
+    if (!held.inForce() && !askedLastGood) await useLastGood()
   }
 
   async function refreshOnce(): Promise<void> {
@@ -108,36 +153,49 @@ export function createActivation({ look, now, unreadable, onAttempt }: Activatio
       edition = look()
     } catch (cause) {
       const finding = unreadable(cause)
-      if (tried !== finding.message) changed(finding.message, refusal([], [finding]))
+      if (unseen !== finding.message) report(refusal([], [finding]))
+      unseen = finding.message
       return
     }
-    if (edition.digest === inForceDigest) confirmedAt = checkedAt
-    if (edition.digest === tried) return
-    await attempt(edition)
+    unseen = undefined
+    if (edition.digest === answered) {
+      confirmedAt = edition.confirmedAt ?? checkedAt
+      edition.confirmed?.(confirmedAt)
+    }
+    if (edition.digest !== tried) await attempt(edition)
   }
 
-  async function attempt(edition: Edition): Promise<void> {
+  async function useLastGood(): Promise<void> {
+    askedLastGood = true
+    const edition = needs.lastGood?.()
+    if (edition) await attempt(edition, { from: 'last_good' })
+  }
+
+  async function attempt(edition: Edition, origin: Pick<Attempt, 'from'> = {}): Promise<void> {
     const steps: Step[] = []
-    const step = async <T>(name: string, work: () => T | Promise<T>): Promise<T> => {
-      const began = performance.now()
-      try {
-        return await work()
-      } finally {
-        steps.push({ name, ms: Math.round((performance.now() - began) * 1000) / 1000 })
-      }
-    }
+    const ofSource = origin.from === undefined
     try {
-      const revision = await edition.build(step)
+      const revision = await edition.build(timing(steps))
       // Only what stands in the source now may be put in force: it may have moved on meanwhile.
-      if (stillIs(edition.digest)) put(revision, edition.digest, steps)
+      if (!ofSource || stillIs(edition.digest)) put(revision, edition, ofSource)
       else {
         revision.close()
         again = true
+        return
       }
+      report({
+        at: iso(now()),
+        outcome: 'activated',
+        revision: revision.id,
+        steps,
+        diagnostics: [],
+        ...origin,
+      })
     } catch (cause) {
       const findings = cause instanceof Refused ? cause.findings : [unreadable(cause)]
       // A fault that is not the source's own, such as a full disk, is tried again at the next look.
-      changed(cause instanceof Refused ? edition.digest : undefined, refusal(steps, findings))
+      if (ofSource) tried = cause instanceof Refused ? edition.digest : undefined
+      report({ ...refusal(steps, findings), ...origin })
     }
   }
 
@@ -149,21 +207,33 @@ export function createActivation({ look, now, unreadable, onAttempt }: Activatio
     }
   }
 
-  function put(revision: Revision, digest: string, steps: readonly Step[]): void {
-    const old = inForce
-    inForce = revision
-    inForceDigest = digest
-    activatedAt = confirmedAt = now()
-    if (old) setTimeout(() => old.close(), GRACE_MS).unref()
-    changed(digest, { at: iso(now()), outcome: 'activated', revision: revision.id, steps, diagnostics: [] })
+  function put(revision: Revision, edition: Edition, ofSource: boolean): void {
+    held.put(revision)
+    answered = edition.digest
+    if (ofSource || tried === undefined) tried = edition.digest
+    rolledBackFrom = undefined
+    activatedAt = now()
+    confirmedAt = edition.confirmedAt ?? activatedAt
+    edition.accepted?.()
+  }
+
+  function rollback(id?: string): { revision: string; from: string } {
+    const from = held.inForce()
+    const revision = held.earlier(id)
+    if (!from || !revision) throw new NotHeld(id, held.ids())
+    needs.prove?.(revision)
+    held.putBack(revision)
+    rolledBackFrom ??= from.id
+    if (rolledBackFrom === revision.id) rolledBackFrom = undefined
+    activatedAt = now()
+    return { revision: revision.id, from: from.id }
   }
 
   function refusal(steps: readonly Step[], diagnostics: readonly Finding[]): Attempt {
     return { at: iso(now()), outcome: 'refused', revision: null, steps, diagnostics }
   }
 
-  function changed(digest: string | undefined, attempt: Attempt): void {
-    tried = digest
+  function report(attempt: Attempt): void {
     changedAt = now()
     attempts.unshift(attempt)
     attempts.length = Math.min(attempts.length, KEPT_ATTEMPTS)
@@ -171,17 +241,33 @@ export function createActivation({ look, now, unreadable, onAttempt }: Activatio
   }
 
   return {
-    current: () => inForce,
+    current: held.inForce,
     confirmedAt: () => confirmedAt,
     refresh,
+    rollback,
     status: () => ({
-      revision: inForce?.id ?? null,
+      revision: held.inForce()?.id ?? null,
       activated_at: iso(activatedAt),
       changed_at: iso(changedAt),
       checked_at: iso(checkedAt),
+      confirmed_at: iso(confirmedAt),
+      rolled_back_from: rolledBackFrom ?? null,
+      held: held.ids(),
       attempts: [...attempts],
     }),
-    close: () => inForce?.close(),
+    close: held.close,
+  }
+}
+
+/** @returns what runs a step and adds how long it took. */
+function timing(steps: Step[]) {
+  return async <T>(name: string, work: () => T | Promise<T>): Promise<T> => {
+    const began = performance.now()
+    try {
+      return await work()
+    } finally {
+      steps.push({ name, ms: Math.round((performance.now() - began) * 1000) / 1000 })
+    }
   }
 }
 

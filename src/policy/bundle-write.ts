@@ -21,7 +21,9 @@ export function writeBundle(files: BundleFiles): Buffer {
   const rank = (name: string): number => (ORDER.includes(name) ? ORDER.indexOf(name) : ORDER.length)
   const sorted = [...files].sort(([a], [b]) => rank(a) - rank(b) || (a < b ? -1 : 1))
   // With the leading slash that OPA writes: a manifest names its module so.
-  const archive = gzipSync(writeTar(sorted.map(([name, bytes]) => ({ name: `/${name}`, bytes }))), { level: 9 })
+  const archive = gzipSync(writeTar(sorted.map(([name, bytes]) => ({ name: `/${name}`, bytes }))), {
+    level: 9,
+  })
   archive[OS_BYTE] = OS_UNKNOWN
   return archive
 }

@@ -6,7 +6,7 @@
  */
 import { scanJson } from '../contract/json-text.ts'
 import { readTerm } from './terms.ts'
-import { compareStrings, RegoNumber, RegoObject, type Value } from './values.ts'
+import { compareStrings, RegoNumber, type RegoObject, type Value } from './values.ts'
 import { withoutLoneSurrogates } from './well-formed.ts'
 
 /**

@@ -14,13 +14,18 @@ import { type Bundle, readBundle } from './bundle.ts'
 import type { OpaCommand, OpaOutput } from './opa-command.ts'
 import { type Coverage, coverageIn, findingsIn, resultsIn, type TestResult } from './opa-output.ts'
 import { type Snapshot, writeSnapshot } from './source.ts'
+import { type Module, readModule } from './syntax.ts'
 
 export interface Workshop {
   /** Findings of the parser, the compiler and the type checker. `strict` adds OPA's strict mode. */
   check(options?: { strict?: boolean }): Promise<Finding[]>
   test(options?: { run?: string; coverage?: boolean }): Promise<TestRun>
+  /** The syntax of some files, by name; a file that cannot be parsed is left out. */
+  parse(names: readonly string[]): Promise<Module[]>
+  /** @param options - `tests`: the rules of tests too; they are left out otherwise. */
   build(
-    entrypoint: string,
+    entrypoint: string | readonly string[],
+    options?: { tests?: boolean },
   ): Promise<
     { bundle: Bundle; findings: readonly Finding[] } | { bundle: undefined; findings: readonly Finding[] }
   >
@@ -73,26 +78,64 @@ export async function openWorkshop(snapshot: Snapshot, opa: OpaCommand, shown: s
       const results = resultsIn(output, show)
       if (!results) return { results: [], findings: findingsIn(output, show) }
       if (!coverage) return { results, findings: [] }
-      const covered = await run(['test', '-b', '.', '--coverage', '--format', 'json'])
+      const covered = await run(['test', '-b', '.', '--coverage', ...flags])
       return { results, findings: [], coverage: coverageIn(covered, show) }
     },
-    async build(entrypoint) {
-      const archive = path.join(folder, 'bundle.tar.gz')
+    parse: names => mapSome(names, PARSERS, name => parsed(name, snapshot, run)),
+    async build(entrypoint, { tests = false } = {}) {
+      const archive = path.join(folder, tests ? 'tests.tar.gz' : 'bundle.tar.gz')
+      const entrypoints = [entrypoint].flat().flatMap(name => ['-e', name])
       const flags = [
         '--capabilities',
         capabilitiesFile,
-        '--ignore',
-        '*_test.rego',
+        ...(tests ? [] : ['--ignore', '*_test.rego']),
         '--prune-unused',
         '-o',
         archive,
       ]
-      const output = await run(['build', '-t', 'wasm', '-e', entrypoint, '-b', '.', ...flags])
+      const output = await run(['build', '-t', 'wasm', ...entrypoints, '-b', '.', ...flags])
       if (output.status !== 0) return { bundle: undefined, findings: findingsIn(output, show) }
       return { bundle: await readBundle(readFileSync(archive)), findings: [] }
     },
     close: () => rmSync(folder, { recursive: true, force: true }),
   }
+}
+
+/** How many files are parsed at the same time. */
+const PARSERS = 4
+
+/** By contents: a reload parses what has changed. */
+const parsedBefore = new Map<string, string>()
+const MOST_PARSED = 500
+
+async function parsed(
+  name: string,
+  snapshot: Snapshot,
+  run: (args: readonly string[]) => Promise<OpaOutput>,
+): Promise<Module | undefined> {
+  const text = snapshot.files.find(file => file.name === name)?.bytes.toString('utf8') ?? ''
+  const known = parsedBefore.get(text)
+  if (known !== undefined) return readModule(name, known)
+  const output = await run(['parse', '--format', 'json', '--json-include', 'locations', name])
+  if (output.status !== 0) return undefined
+  if (parsedBefore.size >= MOST_PARSED) parsedBefore.clear()
+  parsedBefore.set(text, output.stdout)
+  return readModule(name, output.stdout)
+}
+
+/** In order, so many at a time; what is undefined is left out. */
+async function mapSome<T, R>(
+  items: readonly T[],
+  atOnce: number,
+  work: (item: T) => Promise<R | undefined>,
+): Promise<R[]> {
+  const results: (R | undefined)[] = []
+  const entries = items.entries()
+  const worker = async (): Promise<void> => {
+    for (const [index, item] of entries) results[index] = await work(item)
+  }
+  await Promise.all(Array.from({ length: atOnce }, worker))
+  return results.filter(result => result !== undefined)
 }
 
 /** The capabilities of an `opa` are asked for once. */

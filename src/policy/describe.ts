@@ -14,6 +14,8 @@ export interface DescribeFacts {
   readonly request: RequestFacts
   readonly body: RequestBody | undefined
   readonly principal: Principal
+  /** Those that are in force; none unless given. */
+  readonly grants?: readonly object[]
   readonly pools: Readonly<Record<string, PoolFacts>>
   readonly revision: string
   readonly policyAgeSeconds: number
@@ -42,7 +44,7 @@ export function describe(facts: DescribeFacts): Description {
   const bytes = body?.bytes.length ?? 0
 
   const before = `{"request":{"id":${quote(facts.id)},"method":${quote(request.method)},"path":${quote(request.path)},"segments":${JSON.stringify(request.segments)},"query":${queryText(request.search)},"headers":${headersText(request.headers)},"client_ip":${quote(request.clientIp)},"tls":${request.tls},"operation":"${request.operation}","model":${model === null ? 'null' : quote(model)},"stream":${stream},"body":`
-  const after = `,"body_bytes":${bytes},"estimated_input_tokens":${Math.ceil(bytes / BYTES_PER_TOKEN)},"max_output_tokens":${outputCeiling(fields) ?? 'null'}},"principal":${principalText(facts.principal)},"grants":[],"pools":${withoutLoneSurrogates(JSON.stringify(facts.pools))},"policy":{"revision":${quote(facts.revision)},"age_seconds":${facts.policyAgeSeconds}},"time":{"now_ns":${facts.now}000000}}`
+  const after = `,"body_bytes":${bytes},"estimated_input_tokens":${Math.ceil(bytes / BYTES_PER_TOKEN)},"max_output_tokens":${outputCeiling(fields) ?? 'null'}},"principal":${principalText(facts.principal)},"grants":${grantsText(facts.grants)},"pools":${withoutLoneSurrogates(JSON.stringify(facts.pools))},"policy":{"revision":${quote(facts.revision)},"age_seconds":${facts.policyAgeSeconds}},"time":{"now_ns":${facts.now}000000}}`
   const kept = withoutContent(body)
   return {
     input: before + bodyText(body) + after,
@@ -132,6 +134,10 @@ export function principalText(principal: Principal): string {
   const text = withoutLoneSurrogates(JSON.stringify(principal))
   principalTexts.set(principal, text)
   return text
+}
+
+function grantsText(grants: readonly object[] | undefined): string {
+  return grants && grants.length > 0 ? withoutLoneSurrogates(JSON.stringify(grants)) : '[]'
 }
 
 function quote(text: string): string {

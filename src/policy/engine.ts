@@ -75,15 +75,16 @@ export function createEngine(options: EngineOptions): TermEngine {
   const dataText = checkedData(options.dataText)
   const module = compile(options.wasm)
   const host = createHost(options)
+  const maxBytes = options.maxMemoryBytes ?? DEFAULT_MEMORY_BYTES
   let loaded: Loaded | undefined = load()
   const { entrypoints, requiredBuiltins } = loaded
 
   function load(): Loaded {
-    const memory = createMemory(dataText, options.maxMemoryBytes ?? DEFAULT_MEMORY_BYTES)
+    const memory = createMemory(dataText, maxBytes)
     try {
       return instantiate(module, memory, host, dataText)
     } catch (cause) {
-      throw translate(cause, 'bad_data')
+      throw translate(cause, isTight(memory, maxBytes), 'bad_data')
     }
   }
 
@@ -100,8 +101,10 @@ export function createEngine(options: EngineOptions): TermEngine {
     try {
       resultSet = run(loaded, id, input)
     } catch (cause) {
+      const { memory } = loaded.machine
       loaded = undefined
-      throw translate(cause, 'trap')
+      // A builtin that failed before is the better explanation.
+      throw host.end() ?? translate(cause, isTight(memory, maxBytes), 'trap')
     }
     const failure = host.end()
     if (failure) throw failure
@@ -189,7 +192,7 @@ function placeInput(machine: Machine, input: InputDocument): number {
     const value = machine.exports[isJson ? 'opa_json_parse' : 'opa_value_parse'](address, bytes)
     if (value !== 0) return value
   } catch (cause) {
-    if (!(cause instanceof Abort)) throw cause
+    if (!(cause instanceof Abort) || cause.message === NO_MEMORY) throw cause
     throw new EngineError('bad_input', `the input is not well-formed: ${cause.message}`, { cause })
   }
   throw new EngineError('bad_input', 'the input is not JSON')
@@ -238,12 +241,19 @@ function checkedData(text: string): string {
 const ESCAPE = /\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|u....|.)/g
 const LONE = /^\\u[dD][89a-fA-F]..$/
 
+/** What the module's malloc gives up with. */
+const NO_MEMORY = 'opa_malloc: failed'
+
+/** Whether there was so little room that a write beyond the end means that there was none. */
+function isTight({ buffer }: WebAssembly.Memory, maxBytes: number): boolean {
+  return buffer.byteLength > maxBytes / 2
+}
+
 /** Whatever a module or the SDK throws, in our words. */
-function translate(cause: unknown, otherwise: 'trap' | 'bad_data'): EngineError {
+function translate(cause: unknown, isTight: boolean, otherwise: 'trap' | 'bad_data'): EngineError {
   if (cause instanceof EngineError) return cause
   const message = cause instanceof Error ? cause.message : String(cause)
-  // The module never looks whether its memory grew: out of memory shows as a write beyond the end.
-  const outside = /out of bounds/.test(message) && !(cause instanceof Abort)
-  if (outside) return new EngineError('out_of_memory', message, { cause })
-  return new EngineError(otherwise, message, { cause })
+  // Older modules do not look whether their memory grew.
+  const outside = isTight && message.includes('out of bounds')
+  return new EngineError(outside || message === NO_MEMORY ? 'out_of_memory' : otherwise, message, { cause })
 }

@@ -34,10 +34,12 @@ const COUNTED = ['opa_value_iter', 'opa_malloc', 'opa_value_compare', 'opa_strnc
 const OP = {
   if: 0x04, else: 0x05, end: 0x0b, call: 0x10, drop: 0x1a,
   localGet: 0x20, localTee: 0x22, globalGet: 0x23, globalSet: 0x24,
-  i32Load: 0x28, i32Const: 0x41, i32Eqz: 0x45, i32LeU: 0x4d, i32Add: 0x6a, i32Sub: 0x6b, i32And: 0x71,
+  i32Load: 0x28, i32Const: 0x41, i32Eqz: 0x45, i32Eq: 0x46, i32LeU: 0x4d, i32Add: 0x6a, i32Sub: 0x6b, i32And: 0x71,
 } as const
 /** Of a load: the address is a multiple of 2². */
 const WORD_ALIGNED = 2
+/** The module's number for a value that is a set. */
+const SET_TYPE = 7
 const I32 = 0x7f
 const NO_RESULT = 0x40
 
@@ -65,26 +67,42 @@ function mendNatives(module: ModuleParts): void {
     const index = module.names.get(native.symbol)
     if (index === undefined || done.has(index) || module.parameters(index) !== native.operands) continue
     done.add(index)
-    if (BUILTINS.has(name)) module.replace(index, body(0, [callHost, [OP.end]]))
-    else if (native.errs) askWhenSilent(module, index, native.operands, callHost)
+    const host = BUILTINS.has(name)
+    const own = native.errs ? ownAnswer(module, index, native.operands, callHost) : undefined
+    if (name === 'concat' && own)
+      module.replace(index, body(1, [...forSets(module, 1, callHost, own), [OP.end]]))
+    else if (host) module.replace(index, body(0, [callHost, [OP.end]]))
+    else if (own) module.replace(index, body(1, [...own, [OP.end]]))
   }
 }
 
-/** The function moves to the end of the module; in its place: call it, and ask the host when it has no value. */
-function askWhenSilent(module: ModuleParts, index: number, operands: number, callHost: Uint8Array): void {
+type Code = readonly (Uint8Array | readonly number[])[]
+
+/** The function moves to the end of the module; these call it, and ask the host when it has no value. */
+function ownAnswer(module: ModuleParts, index: number, operands: number, callHost: Uint8Array): Code {
   const moved = module.append(index, module.body(index))
   const answer = u32(operands)
-  module.replace(
-    index,
-    body(1, [
-      ...locals(operands),
-      [OP.call, ...u32(moved)],
-      [OP.localTee, ...answer],
-      [OP.if, I32, OP.localGet, ...answer, OP.else],
-      callHost,
-      [OP.end, OP.end],
-    ]),
-  )
+  return [
+    ...locals(operands),
+    [OP.call, ...u32(moved)],
+    [OP.localTee, ...answer],
+    [OP.if, I32, OP.localGet, ...answer, OP.else],
+    callHost,
+    [OP.end],
+  ]
+}
+
+/** One way for an operand that is a set, another for the rest. */
+function forSets(module: ModuleParts, operand: number, whenSet: Uint8Array, otherwise: Code): Code {
+  const typeOf = module.names.get('opa_value_type')
+  if (typeOf === undefined) return otherwise
+  return [
+    [OP.localGet, operand, OP.call, ...u32(typeOf), OP.i32Const, SET_TYPE, OP.i32Eq, OP.if, I32],
+    whenSet,
+    [OP.else],
+    ...otherwise,
+    [OP.end],
+  ]
 }
 
 /**
@@ -140,6 +158,6 @@ function locals(count: number): number[][] {
   return Array.from({ length: count }, (_, i) => [OP.localGet, i])
 }
 
-function body(i32Locals: number, code: readonly (Uint8Array | readonly number[])[]): Body {
+function body(i32Locals: number, code: Code): Body {
   return { locals: Uint8Array.from(i32Locals === 0 ? [0] : [1, i32Locals, I32]), code: join(code) }
 }

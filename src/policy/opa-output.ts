@@ -3,6 +3,7 @@
  */
 import type { Finding } from '../contract/findings.ts'
 import type { OpaOutput } from './opa-command.ts'
+import { isTest } from './source.ts'
 
 /** How a file of the sources is named to people. */
 export type ShowFile = (name: string) => string
@@ -105,23 +106,41 @@ export function resultsIn({ stdout }: OpaOutput, show: ShowFile): TestResult[] |
     }))
 }
 
-interface OpaCoverage {
-  readonly coverage?: number
-  readonly files?: Record<
-    string,
-    { coverage?: number; not_covered?: { start: { row: number }; end: { row: number } }[] }
-  >
+interface Rows {
+  readonly start: { readonly row: number }
+  readonly end: { readonly row: number }
 }
 
+interface OpaCoverage {
+  readonly files?: Readonly<Record<string, { readonly covered?: Rows[]; readonly not_covered?: Rows[] }>>
+}
+
+/** Of the lines of the policy; those of its tests are not what is to be covered. */
 export function coverageIn({ stdout }: OpaOutput, show: ShowFile): Coverage {
   const report = tryJson<OpaCoverage>(stdout) ?? {}
-  const files = Object.entries(report.files ?? {}).map(([name, { coverage, not_covered = [] }]) => {
-    const uncovered = not_covered.flatMap(({ start, end }) =>
-      Array.from({ length: end.row - start.row + 1 }, (_, index) => start.row + index),
-    )
-    return [show(name), { percent: coverage ?? 0, uncovered }]
-  })
-  return { percent: report.coverage ?? 0, files: Object.fromEntries(files) }
+  const files: Record<string, { percent: number; uncovered: readonly number[] }> = {}
+  let reached = 0
+  let missed = 0
+  for (const [name, { covered = [], not_covered = [] }] of Object.entries(report.files ?? {})) {
+    if (isTest(name)) continue
+    const uncovered = linesOf(not_covered)
+    const lines = linesOf(covered).length
+    files[show(name)] = { percent: percentOf(lines, uncovered.length), uncovered }
+    reached += lines
+    missed += uncovered.length
+  }
+  return { percent: percentOf(reached, missed), files }
+}
+
+/** Cut, not rounded: nearly all is not all. */
+function percentOf(reached: number, missed: number): number {
+  return reached + missed === 0 ? 100 : Math.floor((reached / (reached + missed)) * 10_000) / 100
+}
+
+function linesOf(rows: readonly Rows[]): number[] {
+  return rows.flatMap(({ start, end }) =>
+    Array.from({ length: end.row - start.row + 1 }, (_, index) => start.row + index),
+  )
 }
 
 function tryJson<T>(text: string): T | undefined {

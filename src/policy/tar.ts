@@ -130,7 +130,7 @@ function paxPath(content: Buffer): string | undefined {
   for (let at = 0; at < content.length; ) {
     const length = Number.parseInt(content.toString('latin1', at, at + 12), 10)
     if (!(length > 0)) throw new TarError('the archive has a header that cannot be read')
-    const record = /^\d+ ([^=]+)=([^]*)\n$/.exec(content.toString('utf8', at, at + length))
+    const record = /^\d+ ([^=]+)=([\s\S]*)\n$/.exec(content.toString('utf8', at, at + length))
     // A size given here would move every file after it.
     if (!record || record[1] === 'size') throw new TarError('the archive has a header that cannot be read')
     if (record[1] === 'path') path = record[2]

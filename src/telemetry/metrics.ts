@@ -21,7 +21,9 @@ export interface Metrics {
   limitRefusal(name: string): void
   tokens(principal: string, model: string | null, input: number, output: number): void
   firstToken(model: string | null, seconds: number): void
-  reload(outcome: 'activated' | 'refused'): void
+  reload(outcome: 'activated' | 'refused' | 'rolled_back'): void
+  /** A decision that the candidate would have made otherwise. */
+  flip(): void
   policy(revision: string): void
   target(pool: string, target: string, up: boolean): void
   auditRecords(count: number, outcome: 'written' | 'failed'): void
@@ -90,6 +92,11 @@ export function createMetrics({ models, inFlight }: MetricsNeeds): Metrics {
     'principal',
   ])
   const reloads = counter('sallyport_policy_reloads_total', 'Attempts to put a policy in force', ['outcome'])
+  const flips = counter(
+    'sallyport_candidate_flips_total',
+    'Decisions that the candidate would have made otherwise',
+    [],
+  )
   const info = gauge('sallyport_policy_info', 'The revision in force', ['revision'])
   const up = gauge('sallyport_target_up', 'Whether a target takes connections', ['pool', 'target'])
   const audit = counter('sallyport_audit_records_total', 'Audit records', ['sink', 'outcome'])
@@ -130,6 +137,7 @@ export function createMetrics({ models, inFlight }: MetricsNeeds): Metrics {
     },
     firstToken: (model, seconds) => firstToken.observe({ gen_ai_request_model: modelLabel(model) }, seconds),
     reload: outcome => reloads.inc({ outcome }),
+    flip: () => flips.inc(),
     policy(revision) {
       info.reset()
       info.set({ revision }, 1)

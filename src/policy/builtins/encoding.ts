@@ -1,14 +1,24 @@
-/** Encodings: JSON with options, base64url, hex and URL queries. */
+/**
+ * Encodings: JSON, base64, hex and URL queries. The module has some itself, and they are loose: it takes
+ * `[1 2]` for a list and `Y W` for base64, gives up on half a surrogate pair, and writes keys in no order.
+ */
 import { compareStrings, RegoObject, type Value } from '../values.ts'
 import { BuiltinError, type Builtins, boolean, object, string, typeError } from './builtin.ts'
-import { asJson, marshal } from './go-json.ts'
+import { asJson, marshal, unmarshal } from './go-json.ts'
+import { base64, base64url } from './pem.ts'
 
 export const encoding: Builtins = {
+  'json.marshal': ([value]) => marshal(value as Value),
+  'json.unmarshal': operands => unmarshal(string(operands, 0)),
+  'json.is_valid': ([text]) => typeof text === 'string' && succeeds(() => unmarshal(text)),
   'json.marshal_with_options': operands => {
     const { pretty, indent, prefix } = marshalOptions(object(operands, 1))
     const value = operands[0] as Value
     return pretty ? prefix + marshal(value, indent, prefix) : marshal(value)
   },
+  'base64.decode': operands => base64(string(operands, 0)).toString(),
+  'base64.is_valid': ([text]) => typeof text === 'string' && succeeds(() => base64(text)),
+  'base64url.decode': operands => base64url(string(operands, 0)).toString(),
   'base64url.encode_no_pad': operands => Buffer.from(string(operands, 0)).toString('base64url'),
   'hex.encode': operands => Buffer.from(string(operands, 0)).toString('hex'),
   'hex.decode': operands => {
@@ -20,6 +30,16 @@ export const encoding: Builtins = {
   'urlquery.decode': operands => unescapeQuery(string(operands, 0)),
   'urlquery.encode_object': operands => encodeQuery(operands[0] as Value),
   'urlquery.decode_object': operands => decodeQuery(string(operands, 0)),
+}
+
+function succeeds(work: () => unknown): boolean {
+  try {
+    work()
+    return true
+  } catch (cause) {
+    if (cause instanceof BuiltinError) return false
+    throw cause
+  }
 }
 
 function marshalOptions(options: RegoObject): { pretty: boolean; indent: string; prefix: string } {

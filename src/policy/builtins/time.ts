@@ -5,6 +5,7 @@ import {
   civilAt,
   daysIn,
   fromNanos,
+  fromNanosText,
   type Instant,
   instantOf,
   toNanos,
@@ -78,7 +79,8 @@ function momentOf(operands: readonly Value[], position: number): Moment {
 }
 
 function instantAt(operands: readonly Value[], position: number): Instant {
-  number(operands, position)
+  const plain = fromNanosText(number(operands, position).text)
+  if (plain) return plain
   const ns = integer(operands, position)
   if (BigInt.asIntN(64, ns) !== ns) throw new BuiltinError('timestamp too big')
   return fromNanos(ns)

@@ -2,7 +2,7 @@
  * yaml.*: YAML as OPA reads and writes it, which is by way of JSON.
  *
  * The only door to `yaml`. The library finds the structure; what a scalar means is our affair, since it
- * must be what it is in Go.
+ * must be what it is in Go. Files that people write for Sallyport are read here too, with their positions.
  */
 import {
   type Document,
@@ -10,7 +10,9 @@ import {
   isMap,
   isScalar,
   isSeq,
+  LineCounter,
   parseAllDocuments,
+  parseDocument,
   type Scalar,
   type YAMLMap,
 } from 'yaml'
@@ -117,4 +119,59 @@ function scalar(node: Scalar): Value {
   if (tag === '!!binary') return Buffer.from(text, 'base64').toString()
   if (tag === '!!str' || (tag === undefined && node.type !== 'PLAIN')) return text
   return resolvePlain(text)
+}
+
+export interface Place {
+  readonly line: number
+  readonly column: number
+}
+
+/** A YAML file that knows where everything in it stands. */
+export interface PlacedYaml {
+  /** Undefined when there are problems. */
+  readonly value: unknown
+  readonly problems: readonly (Place & { readonly message: string })[]
+  /** Where a value stands, or its nearest parent that exists. `key` asks for its name instead. */
+  place(path: readonly (string | number)[], part?: 'value' | 'key'): Place
+}
+
+/** As YAML 1.2 reads it: an instant without quotes is a text. */
+export function readPlacedYaml(text: string): PlacedYaml {
+  const lines = new LineCounter()
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, merge: true })
+  const placeAt = (offset: number): Place => {
+    const { line, col } = lines.linePos(offset)
+    return { line: Math.max(line, 1), column: Math.max(col, 1) }
+  }
+  const problems = document.errors.map(({ message, pos }) => ({ message, ...placeAt(pos[0]) }))
+  let value: unknown
+  try {
+    if (problems.length === 0) value = document.toJS()
+  } catch (cause) {
+    problems.push({ message: (cause as Error).message, ...placeAt(0) })
+  }
+  return {
+    value,
+    problems,
+    place(path, part = 'value') {
+      let node: unknown = document.contents
+      let found = offsetOf(node) ?? 0
+      for (const [index, step] of path.entries()) {
+        const inside = isAlias(node) ? node.resolve(document) : node
+        const pair = isMap(inside)
+          ? inside.items.find(({ key }) => isScalar(key) && key.value === step)
+          : undefined
+        node = pair ? pair.value : isSeq(inside) ? inside.items[Number(step)] : undefined
+        const wanted = part === 'key' && index === path.length - 1 && pair ? pair.key : node
+        const offset = offsetOf(wanted) ?? offsetOf(pair?.key)
+        if (offset === undefined) break
+        found = offset
+      }
+      return placeAt(found)
+    },
+  }
+}
+
+function offsetOf(node: unknown): number | undefined {
+  return (node as { range?: readonly [number, number, number] | null } | null | undefined)?.range?.[0]
 }

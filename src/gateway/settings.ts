@@ -1,14 +1,14 @@
 /**
  * Settings: what a new config, or a new key file, changes while the gateway serves.
  */
-import type { GatewayConfig } from './contract/config.schema.ts'
-import type { Principal } from './contract/input.schema.ts'
-import { parseDuration, parseSize } from './contract/units.ts'
-import type { Settings } from './corridor/pipeline.ts'
-import { createFailedAttempts, type FailedAttempts } from './identity/attempts.ts'
-import { readKeyFile } from './identity/key-file.ts'
-import { createKeyring, type Keyring } from './identity/keyring.ts'
-import type { OperatorLog } from './telemetry/operator-log.ts'
+import type { GatewayConfig } from '../contract/config.schema.ts'
+import type { Principal } from '../contract/input.schema.ts'
+import { parseDuration, parseSize } from '../contract/units.ts'
+import type { Settings } from '../corridor/pipeline.ts'
+import { createFailedAttempts, type FailedAttempts } from '../identity/attempts.ts'
+import { readKeyFile } from '../identity/key-file.ts'
+import { createKeyring, type Keyring } from '../identity/keyring.ts'
+import type { OperatorLog } from '../telemetry/operator-log.ts'
 
 export interface LiveSettings {
   current(): Settings

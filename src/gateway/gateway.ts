@@ -1,0 +1,196 @@
+/**
+ * The composition root: builds what exists, in the order it starts, and closes it in reverse.
+ */
+import { eventRecord } from '../audit/record.ts'
+import type { GatewayConfig } from '../contract/config.schema.ts'
+import { parseDuration, parseSize } from '../contract/units.ts'
+import { createPassage } from '../corridor/passage.ts'
+import { createPipeline } from '../corridor/pipeline.ts'
+import { createRecorder } from '../corridor/recorder.ts'
+import { createLedger } from '../limits/ledger.ts'
+import { createCandidate } from '../policy/candidate.ts'
+import { createAdminListener } from '../server/admin-listener.ts'
+import { createPublicListener } from '../server/public-listener.ts'
+import { createMetrics, type Metrics } from '../telemetry/metrics.ts'
+import type { OperatorLog } from '../telemetry/operator-log.ts'
+import { createDeadlines } from '../upstreams/deadlines.ts'
+import { createPools } from '../upstreams/pools.ts'
+import { createProxy } from '../upstreams/proxy.ts'
+import { VERSION } from '../version.ts'
+import { type Watcher, watchPath } from '../watcher.ts'
+import { drain } from './drain.ts'
+import { openCandidate, openPolicy } from './policies.ts'
+import { createSettings } from './settings.ts'
+import { inFlightOf, poolStatus, readiness } from './status.ts'
+import { openAudit, recordMalformed } from './trail.ts'
+
+export interface Gateway {
+  /** Where callers and operators reach it. */
+  readonly url: string
+  readonly adminUrl: string
+  /** Puts the parts of a new config in force that can change while it serves. */
+  applyConfig(next: GatewayConfig): void
+  /** Looks at the policy's source now. */
+  reloadPolicy(): Promise<void>
+  status(): object
+  /**
+   * Lets what runs finish within `listen.drain`, ends the rest in its protocol, and closes.
+   * @param hurry - Ends what runs at once.
+   */
+  stop(options?: { hurry?: boolean }): Promise<void>
+}
+
+export interface GatewayOptions {
+  readonly config: GatewayConfig
+  readonly log: OperatorLog
+  /** How the policy's path is written in findings; the path itself unless told. */
+  readonly policyShownAs?: string
+  /** Milliseconds since the epoch. */
+  readonly now?: () => number
+}
+
+/**
+ * Starts a gateway.
+ *
+ * @returns When it accepts requests; a policy that is not valid does not keep it from starting.
+ * @throws when the audit log cannot be opened or an address cannot be had.
+ */
+export async function createGateway(options: GatewayOptions): Promise<Gateway> {
+  const { config, log } = options
+  const now = options.now ?? Date.now
+  const origin = Date.now() - performance.now()
+  const steady = (): number => origin + performance.now()
+  const startedAt = now()
+
+  const metrics: Metrics = createMetrics({ models: () => pools.models(), inFlight: () => inFlightOf(pools) })
+  const pools = createPools({ now: steady, onChange: (pool, target, up) => metrics.target(pool, target, up) })
+  pools.configure(config.pools)
+  const settings = createSettings({ config, log, now })
+
+  const audit = await openAudit(config, log, metrics, now)
+  const labels = { app: 'sallyport', version: VERSION }
+  const record = (event: string, facts?: object): void =>
+    void audit.write(eventRecord(event, now(), facts)).catch(() => {})
+
+  const policiesNeeds = { config, log, metrics, pools, record, now }
+  const policy = openPolicy(policiesNeeds, options.policyShownAs ?? config.policy.path)
+  const candidatePath = config.policy.candidate?.path
+  const candidateSource =
+    candidatePath === undefined ? undefined : openCandidate(policiesNeeds, candidatePath)
+  const candidate =
+    candidateSource && createCandidate({ current: candidateSource.current, onFlip: metrics.flip })
+  const ledger = createLedger()
+  const proxy = createProxy()
+  const deadlines = createDeadlines(steady)
+  const recorder = createRecorder({
+    audit,
+    metrics,
+    now,
+    labels,
+    entrypoint: config.policy.entrypoint,
+    defaultContent: () => config.audit.content,
+  })
+  const passage = createPassage({
+    proxy,
+    pools,
+    deadlines,
+    expiries: createDeadlines(now),
+    recorder,
+    metrics,
+    now: steady,
+    defaultContent: () => config.audit.content,
+  })
+  const pipeline = createPipeline({
+    now,
+    policy,
+    ledger,
+    pools,
+    passage,
+    recorder,
+    metrics,
+    log,
+    candidate,
+    settings: settings.current,
+  })
+
+  const { connections, connectionsPerAddress, headers } = config.limits
+  const publicListener = createPublicListener({
+    maxHeaderBytes: parseSize(headers),
+    connections: { total: connections, perAddress: connectionsPerAddress },
+    handle: pipeline.handle,
+    onMalformed: (address, status, code) =>
+      recordMalformed(audit, config, labels, { address, status, code, at: now() }),
+  })
+  let stopping = false
+  const adminListener = createAdminListener({
+    token: config.admin.token,
+    ready: () => readiness(stopping, policy, audit, pools),
+    status,
+    metrics: async () => ({ contentType: metrics.contentType, text: await metrics.text() }),
+    async reloadPolicy() {
+      await policy.refresh()
+      return policy.status()
+    },
+  })
+
+  await Promise.all([policy.refresh(), candidateSource?.refresh()])
+  const watchers: Watcher[] = []
+  if (config.policy.watch) watchers.push(watchPath(config.policy.path, () => void policy.refresh()))
+  if (candidatePath !== undefined && config.policy.watch) {
+    watchers.push(watchPath(candidatePath, () => void candidateSource?.refresh()))
+  }
+  let keysFile = config.identity.apiKeys.file
+  let keysWatcher = watchPath(keysFile, settings.reloadKeys)
+  const port = await publicListener.listen(config.listen.host, config.listen.port)
+  const adminPort = await adminListener.listen(config.admin.host, config.admin.port)
+  record('gateway.started', { version: VERSION, revision: policy.current()?.id ?? null })
+
+  function status(): object {
+    return {
+      version: VERSION,
+      uptime_seconds: Math.floor((now() - startedAt) / 1000),
+      policy: { ...policy.status(), ...(candidate ? { candidate: candidate.status() } : {}) },
+      pools: poolStatus(pools, steady()),
+      store: { engine: config.store.engine, ok: true },
+      audit: audit.state(),
+    }
+  }
+
+  function applyConfig(next: GatewayConfig): void {
+    pools.configure(next.pools)
+    settings.apply(next)
+    if (next.identity.apiKeys.file !== keysFile) {
+      void keysWatcher.close()
+      keysFile = next.identity.apiKeys.file
+      keysWatcher = watchPath(keysFile, settings.reloadKeys)
+    }
+    const { connections, connectionsPerAddress } = next.limits
+    publicListener.limitConnections({ total: connections, perAddress: connectionsPerAddress })
+  }
+
+  async function stop({ hurry = false } = {}): Promise<void> {
+    stopping = true
+    await Promise.all([...watchers, keysWatcher].map(watcher => watcher.close()))
+    await drain(publicListener, pipeline, hurry ? 0 : parseDuration(config.listen.drain))
+    await audit.write(eventRecord('gateway.stopped', now())).catch(() => {})
+    await adminListener.close()
+    proxy.close()
+    policy.close()
+    candidateSource?.close()
+    audit.close()
+  }
+
+  return {
+    url: urlOf(config.listen.host, port),
+    adminUrl: urlOf(config.admin.host, adminPort),
+    applyConfig,
+    reloadPolicy: policy.refresh,
+    status,
+    stop,
+  }
+}
+
+function urlOf(host: string, port: number): string {
+  const shown = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host
+  return `http://${shown.includes(':') ? `[${shown}]` : shown}:${port}`
+}
