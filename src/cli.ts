@@ -4,10 +4,11 @@
  *
  * Exit status: 0 good, 1 findings, 2 wrong usage or an invalid config, 3 a failure while running.
  */
+import { existsSync } from 'node:fs'
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { DURATION_PATTERN } from './contract/units.ts'
 import { configFor } from './toolbox/config.ts'
-import { CommandExit, CommandFailure, EXIT, type Format } from './toolbox/output.ts'
+import { CommandExit, CommandFailure, EXIT, type Format, type ReportFormat } from './toolbox/output.ts'
 import { VERSION } from './version.ts'
 
 const program = new Command('sallyport')
@@ -23,8 +24,14 @@ function command(parent: Command, usage: string, description: string): Command {
     .option('--config <file>', 'the config file', 'gateway.config.json')
 }
 
-const formatOption = (): Option =>
-  new Option('--format <form>', 'how findings are printed').choices(['pretty', 'json']).default('pretty')
+const formatOption = (...more: ReportFormat[]): Option =>
+  new Option('--format <form>', 'how findings are printed')
+    .choices(['pretty', 'json', ...more])
+    .default('pretty')
+
+const SIGNING_ALGORITHMS = ['RS', 'PS', 'ES', 'HS'].flatMap(family =>
+  [256, 384, 512].map(bits => `${family}${bits}`),
+)
 
 interface Common {
   readonly config: string
@@ -43,27 +50,61 @@ command(program, 'serve', 'run the gateway').action(async ({ config }: Common) =
   await serve(config)
 })
 
-command(program, 'check', 'validate the config and type-check the policies')
-  .addOption(formatOption())
-  .action(async ({ config, format }: Common) => {
+command(program, 'check', 'validate the config, type-check the policies, and warn of what hurts at a gate')
+  .addOption(formatOption('github'))
+  .action(async ({ config, format }: Reporting) => {
     const { check } = await import('./toolbox/check.ts')
     await check(config, format)
   })
 
-interface TestFlags extends Common {
-  readonly run?: string
-  readonly coverage?: boolean
-  readonly threshold?: number
+interface Reporting {
+  readonly config: string
+  readonly format: ReportFormat
 }
 
-command(program, 'test [path...]', "run the policies' tests")
-  .addOption(formatOption())
-  .option('--run <regex>', 'only tests whose name matches')
-  .option('--coverage', 'say which lines no test reached')
+interface TestFlags extends Reporting {
+  readonly run?: RegExp
+  readonly coverage?: boolean
+  readonly threshold?: number
+  readonly watch?: boolean
+}
+
+command(program, 'test [path...]', "run the policies' unit tests and scenarios")
+  .addOption(formatOption('github', 'junit'))
+  .option('--run <regex>', 'only tests whose name matches', regex)
+  .option('--coverage', 'say which lines no unit test reached')
   .option('--threshold <percent>', 'fail when less of the lines is covered', percent)
+  .option('--watch', 'run again whenever something changes')
   .action(async (paths: string[], flags: TestFlags) => {
     const { test } = await import('./toolbox/test.ts')
-    await test(paths.length > 0 ? paths : [configFor(flags.config, flags.format).policy.path], flags)
+    await test(paths, flags)
+  })
+
+interface BuildFlags extends Common {
+  readonly output: string
+  readonly revision?: string
+  readonly sequence?: number
+  readonly signingKey?: string
+  readonly signingAlg: string
+}
+
+command(program, 'build [path]', 'write an OPA bundle of a policy, once its check and its tests pass')
+  .addOption(formatOption())
+  .requiredOption('-o, --output <file>', 'the bundle, a .tar.gz')
+  .option('--revision <word>', 'its revision; a hash of its contents otherwise')
+  .option('--sequence <number>', 'what tells it from an older one; SOURCE_DATE_EPOCH otherwise', sequence)
+  .option('--signing-key <file>', 'a private key in PEM, or the secret of an HMAC algorithm')
+  .addOption(
+    new Option('--signing-alg <name>', 'how it is signed').choices(SIGNING_ALGORITHMS).default('RS256'),
+  )
+  .action(async (folder: string | undefined, flags: BuildFlags, self: Command) => {
+    const { build } = await import('./toolbox/build.ts')
+    // A folder can be built where there is no config; one that was named must be there.
+    const needed = folder === undefined || self.getOptionValueSource('config') !== 'default'
+    const policy =
+      needed || existsSync(flags.config) ? configFor(flags.config, flags.format).policy : undefined
+    const entrypoint = policy?.entrypoint ?? 'gateway/decision'
+    await build(folder ?? (policy?.path as string), { ...flags, entrypoint })
   })
 
 const keys = program.command('keys').description('API keys')
@@ -120,6 +161,34 @@ command(
     await auditVerify(files.length > 0 ? files : configured(), flags.format)
   })
 
+interface AdminFlags extends Common {
+  readonly admin?: string
+}
+
+const adminOption = (): Option =>
+  new Option('--admin <url>', 'the admin listener of a running gateway; the config says where otherwise')
+
+command(program, 'rollback [revision]', 'put an earlier revision in force that the gateway still holds')
+  .addOption(formatOption())
+  .addOption(adminOption())
+  .action(async (revision: string | undefined, flags: AdminFlags) => {
+    const { rollback } = await import('./toolbox/rollback.ts')
+    await rollback(revision, flags)
+  })
+
+command(program, 'status', 'what a running gateway is doing')
+  .addOption(formatOption())
+  .addOption(adminOption())
+  .action(async (flags: AdminFlags) => {
+    const { status } = await import('./toolbox/status.ts')
+    await status(flags)
+  })
+
+function sequence(text: string): number {
+  if (!/^\d+(\.\d+)?$/.test(text)) throw new InvalidArgumentError('expected a number')
+  return Number(text)
+}
+
 function list(text: string): string[] {
   return text
     .split(',')
@@ -131,6 +200,14 @@ function duration(text: string): string {
   if (!new RegExp(DURATION_PATTERN).test(text))
     throw new InvalidArgumentError('expected a duration such as 30d or 12h')
   return text
+}
+
+function regex(text: string): RegExp {
+  try {
+    return new RegExp(text)
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message)
+  }
 }
 
 function percent(text: string): number {

@@ -77,6 +77,7 @@ export interface OutcomeRecord {
 export interface UsageFacts {
   readonly input_tokens: number
   readonly output_tokens: number
+  readonly cost: number
   readonly estimated: boolean
 }
 

@@ -11,7 +11,7 @@ export interface ConfigChanges {
   readonly restart: readonly string[]
 }
 
-const LIVE_SECTIONS: ReadonlySet<string> = new Set(['pools', 'limits', 'identity'])
+const LIVE_SECTIONS: ReadonlySet<string> = new Set(['pools', 'pricing', 'limits', 'identity'])
 /** Inside a live section, what sockets were opened with. */
 const FIXED_PATHS = [['limits', 'headers']] as const
 

@@ -140,7 +140,12 @@ export const configSchema = {
       }),
       candidate: section(
         'A second policy that is asked beside this one and never obeyed',
-        { path: { ...string, description: "A folder of Rego sources, a bundle file, or a bundle's https URL" } },
+        {
+          path: {
+            ...string,
+            description: "A folder of Rego sources, a bundle file, or a bundle's https URL",
+          },
+        },
         { required: ['path'] },
       ),
       activation: section('What a new policy must pass', {
@@ -169,6 +174,17 @@ export const configSchema = {
       minProperties: 1,
       propertyNames: { pattern: '^[A-Za-z0-9_.-]{1,64}$' },
       additionalProperties: pool,
+    },
+    pricing: {
+      type: 'object',
+      description: 'What a million tokens of a model cost',
+      default: {},
+      additionalProperties: {
+        type: 'object',
+        additionalProperties: false,
+        required: ['input', 'output'],
+        properties: { input: { type: 'number', minimum: 0 }, output: { type: 'number', minimum: 0 } },
+      },
     },
     store: section('Where counters live', {
       engine: { enum: ['memory'], default: 'memory' },
@@ -252,6 +268,7 @@ export interface GatewayConfig {
     }
   }
   readonly pools: Readonly<Record<string, PoolConfig>>
+  readonly pricing: Readonly<Record<string, { readonly input: number; readonly output: number }>>
   readonly store: { readonly engine: 'memory' }
   readonly audit: {
     readonly sinks: readonly FileSinkConfig[]

@@ -29,13 +29,17 @@ const limit = {
       maxLength: 512,
       description: 'Whose counter: a principal, a team, an address',
     },
-    unit: { enum: ['requests', 'concurrency'] },
+    unit: { enum: ['requests', 'input_tokens', 'output_tokens', 'tokens', 'cost', 'concurrency'] },
     limit: { type: 'number', minimum: 0 },
     window: {
       type: 'string',
-      pattern: POSITIVE_DURATION_PATTERN,
+      anyOf: [
+        { pattern: POSITIVE_DURATION_PATTERN },
+        { enum: ['calendar_hour', 'calendar_day', 'calendar_week', 'calendar_month'] },
+      ],
       description: 'Required but for concurrency, which has none',
     },
+    timezone: { type: 'string', format: 'timezone', description: 'Of a calendar window; UTC unless told' },
     mode: { enum: ['enforce', 'observe'], description: 'observe counts without refusing' },
   },
   allOf: [
@@ -114,13 +118,17 @@ export const decisionSchema = {
   },
 } as const
 
+export type Unit = 'requests' | 'input_tokens' | 'output_tokens' | 'tokens' | 'cost' | 'concurrency'
+
 export interface Limit {
   readonly name: string
   readonly key: string
-  readonly unit: 'requests' | 'concurrency'
+  readonly unit: Unit
   readonly limit: number
-  /** A duration such as `1m`. */
+  /** A duration such as `1m`, or `calendar_day`. */
   readonly window?: string
+  /** An IANA zone. */
+  readonly timezone?: string
   readonly mode?: 'enforce' | 'observe'
 }
 

@@ -22,6 +22,8 @@ function closed<P extends Record<string, object>>(properties: P) {
 
 export const OPERATIONS = ['chat', 'completion', 'embedding', 'models', 'other'] as const
 export type Operation = (typeof OPERATIONS)[number]
+/** Those that make a model generate tokens. */
+export const GENERATING: ReadonlySet<Operation> = new Set(['chat', 'completion'])
 
 export const inputSchema = {
   $schema: 'http://json-schema.org/draft-07/schema#',

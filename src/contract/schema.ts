@@ -31,10 +31,28 @@ export function compileSchema(schema: object, options: { defaults?: boolean; all
     verbose: true,
     strictRequired: false,
     strictTypes: false,
-    formats: { 'date-time': text => RFC3339.test(text) && !Number.isNaN(Date.parse(text)) },
+    formats: {
+      'date-time': text => RFC3339.test(text) && !Number.isNaN(Date.parse(text)),
+      timezone: isTimeZone,
+    },
   })
   const validate = ajv.compile(schema)
   return value => (validate(value) ? [] : (validate.errors ?? []).map(describe))
+}
+
+const zones = new Map<string, boolean>()
+
+function isTimeZone(name: string): boolean {
+  const known = zones.get(name)
+  if (known !== undefined) return known
+  let good = true
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: name })
+  } catch {
+    good = false
+  }
+  if (zones.size < 1000) zones.set(name, good)
+  return good
 }
 
 function describe(error: ErrorObject): SchemaProblem {

@@ -3,19 +3,21 @@
  */
 import type { AuditContent, Decision } from '../contract/decision.schema.ts'
 import { GatewayError } from '../contract/errors.ts'
+import { GENERATING } from '../contract/input.schema.ts'
 import type { RequestFacts } from '../contract/request.ts'
 import { rateHeaders } from '../limits/rate-headers.ts'
-import { createUsageReader } from '../limits/usage-reader.ts'
+import { createUsageFilter } from '../limits/usage-filter.ts'
+import { createUsageReader, type UsageReader } from '../limits/usage-reader.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Deadlines, Watched } from '../upstreams/deadlines.ts'
 import { type Answered, type ForwardNeeds, forward } from '../upstreams/forward.ts'
 import type { Pool } from '../upstreams/pools.ts'
 import { type Relayed, relay } from '../upstreams/relay.ts'
-import { rewrittenBody } from '../upstreams/rewrite.ts'
+import { reportsNoUsage, rewrittenBody } from '../upstreams/rewrite.ts'
 import { protocolOf } from '../upstreams/stream-protocol.ts'
 import { answerHeaders, upstreamHeaders } from '../upstreams/upstream-headers.ts'
 import { contentOf, type Recorder } from './recorder.ts'
-import type { Visit } from './visit.ts'
+import type { MeasuredUsage, Visit } from './visit.ts'
 
 export interface Passage {
   /** @throws GatewayError while nothing was sent to the client. */
@@ -41,11 +43,11 @@ export function createPassage(needs: PassageNeeds): Passage {
     const answered = await send(visit, facts, decision, pool)
     visit.firstByteMs = performance.now() - visit.began
     refuseFailure(answered, pool)
-    await answerWith(visit, answered, decision, pool)
+    await answerWith(visit, answered, facts, decision, pool)
   }
 
   function send(visit: Visit, facts: RequestFacts, { rewrite }: Decision, pool: Pool): Promise<Answered> {
-    const body = rewrittenBody(visit.body, rewrite, facts.path)
+    const body = rewrittenBody(visit.body, rewrite, facts.path, hidesUsage(visit, facts))
     const bodyLength = body?.length ?? (facts.method === 'GET' || facts.method === 'HEAD' ? undefined : 0)
     const sent = { headers: facts.headers, requestId: visit.requestId, bodyLength, rewrite: rewrite?.headers }
     return forward(
@@ -72,10 +74,17 @@ export function createPassage(needs: PassageNeeds): Passage {
     throw new GatewayError('upstream_unavailable', `${target.state.url} answered ${status}`)
   }
 
-  async function answerWith(visit: Visit, answered: Answered, decision: Decision, pool: Pool): Promise<void> {
+  async function answerWith(
+    visit: Visit,
+    answered: Answered,
+    facts: RequestFacts,
+    decision: Decision,
+    pool: Pool,
+  ): Promise<void> {
     const { answer } = answered
     const streamed = protocolOf(answer) !== undefined
     const usage = createUsageReader(streamed)
+    const filter = protocolOf(answer) === 'sse' && hidesUsage(visit, facts) ? createUsageFilter() : undefined
     const kept = contentOf(visit, needs.defaultContent()) === 'all' ? keeper() : undefined
     if (visit.described?.stream) metrics.firstToken(visit.model, (visit.firstByteMs ?? 0) / 1000)
     writeHead(visit, answered, streamed)
@@ -87,17 +96,20 @@ export function createPassage(needs: PassageNeeds): Passage {
       timeouts: pool.timeouts,
       totalBy: now() - (performance.now() - visit.began) + pool.timeouts.total,
       stop: visit,
-      onData(part) {
+      pass(part) {
         usage.push(part)
-        kept?.push(part)
+        const passed = filter?.push(part) ?? part
+        kept?.push(passed)
+        return passed
       },
+      rest: () => filter?.end() ?? NOTHING_LEFT,
     })
     if (expiry) expiries.forget(expiry)
+    visit.usage = measured(visit, facts, answered, usage)
     await close(visit, relayed, {
       outcome: relayed.end,
       status: answer.statusCode ?? 0,
       bytesOut: relayed.bytesOut,
-      usage: usage.end(),
       response: kept?.text(),
     })
   }
@@ -133,6 +145,30 @@ export function createPassage(needs: PassageNeeds): Passage {
   }
 
   return { through }
+}
+
+const NOTHING_LEFT = Buffer.alloc(0)
+
+/** Where tokens are limited, a stream that would not report them is asked to, and its client not told. */
+function hidesUsage(visit: Visit, facts: RequestFacts): boolean {
+  const limited = visit.standings.some(
+    ({ claim }) => claim.unit !== 'requests' && claim.unit !== 'concurrency',
+  )
+  return limited && reportsNoUsage(visit.body, facts.path)
+}
+
+/** What the server reported; else, of an answer that was generated, what passed. */
+function measured(
+  visit: Visit,
+  facts: RequestFacts,
+  { answer }: Answered,
+  reader: UsageReader,
+): MeasuredUsage | undefined {
+  const reported = reader.end()
+  if (reported) return { ...reported, estimated: false }
+  if (!GENERATING.has(facts.operation) || answer.statusCode !== 200) return undefined
+  const inputTokens = visit.described?.estimatedInputTokens ?? 0
+  return { inputTokens, outputTokens: reader.generated(), estimated: true }
 }
 
 function keeper(): { push(part: Buffer): void; text(): string } {

@@ -10,12 +10,13 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { addressGroup } from '../contract/addresses.ts'
 import type { Decision } from '../contract/decision.schema.ts'
 import { GatewayError } from '../contract/errors.ts'
-import type { Principal } from '../contract/input.schema.ts'
+import { GENERATING, type Principal } from '../contract/input.schema.ts'
 import type { RequestFacts } from '../contract/request.ts'
 import type { FailedAttempts } from '../identity/attempts.ts'
 import { identify } from '../identity/identify.ts'
 import type { Keyring } from '../identity/keyring.ts'
 import { admit, claimsOf, LimitRefusal } from '../limits/admit.ts'
+import { type Expectation, expectedAmounts, type Pricing, priceFor, usedAmounts } from '../limits/amounts.ts'
 import type { Ledger } from '../limits/ledger.ts'
 import { rateHeaders } from '../limits/rate-headers.ts'
 import type { Candidate } from '../policy/candidate.ts'
@@ -56,6 +57,7 @@ export interface PipelineNeeds {
 
 export interface Settings {
   readonly maxBodyBytes: number
+  readonly pricing: Pricing
   readonly keyring: Keyring
   readonly anonymous: Principal | undefined
   /** Undefined: failed attempts are not limited. */
@@ -96,7 +98,7 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
       log.error('fault', { decision_id: id, message: String(fault), stack: (fault as Error).stack })
       response.destroy()
     } finally {
-      visit.reservation?.release()
+      visit.reservation?.settle(usedAmounts(visit.usage ?? NO_USAGE, visit.price))
       visit.leaveTarget()
       visits.delete(visit)
     }
@@ -117,10 +119,16 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
     if (!decision.allow) throw new PolicyRefusal(decision)
     const claims = claimsOf(decision.limits ?? [])
     ownApi.remember(principal.id, claims)
-    visit.reservation = admit(claims, visit.now, ledger)
+    visit.model = decision.rewrite?.model ?? visit.model
+    visit.price = priceFor(visit.model, settings.pricing, claims)
+    visit.reservation = admit(
+      claims,
+      expectedAmounts(expectationOf(visit, facts, decision), visit.price),
+      visit.now,
+      ledger,
+    )
     visit.standings = visit.reservation.standings
     if (isModelList(facts)) return answerModels(visit, facts, asker)
-    visit.model = decision.rewrite?.model ?? visit.model
     visit.pool = route(decision, visit.model, pools)
     await recorder.decision(visit)
     await passage.through(visit, facts, decision)
@@ -231,6 +239,24 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
 /** What every answer to a visit says of it. */
 function headersOf(visit: Visit): Record<string, string> {
   return { ...visit.names, ...rateHeaders(visit.standings, visit.now) }
+}
+
+const NO_USAGE = { inputTokens: 0, outputTokens: 0 }
+
+/** How much a request may use, as far as its body and the policy tell. */
+function expectationOf(
+  { described }: Visit,
+  { operation }: RequestFacts,
+  { rewrite }: Decision,
+): Expectation {
+  const ceilings = [described?.maxOutputTokens, rewrite?.max_tokens].filter(
+    ceiling => typeof ceiling === 'number',
+  )
+  return {
+    inputTokens: described?.estimatedInputTokens ?? 0,
+    maxOutputTokens: ceilings.length > 0 ? Math.min(...ceilings) : null,
+    generates: GENERATING.has(operation),
+  }
 }
 
 function noPolicy(): GatewayError {

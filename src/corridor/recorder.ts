@@ -4,8 +4,8 @@
 import type { AuditLog } from '../audit/log.ts'
 import { decisionRecord, type LimitFacts, type Outcome, outcomeRecord } from '../audit/record.ts'
 import type { AuditContent } from '../contract/decision.schema.ts'
+import { costOf } from '../limits/amounts.ts'
 import type { Standing } from '../limits/ledger.ts'
-import type { Usage } from '../limits/usage-reader.ts'
 import { principalText } from '../policy/describe.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Refusal } from './refusal.ts'
@@ -24,7 +24,6 @@ export interface Ending {
   readonly outcome: Outcome
   readonly status: number
   readonly bytesOut: number
-  readonly usage?: Usage | undefined
   readonly refusal?: Refusal | undefined
   /** What was answered, where the policy wants it kept. */
   readonly response?: string | undefined
@@ -80,7 +79,8 @@ export function createRecorder({
   }
 
   async function outcome(visit: Visit, ending: Ending): Promise<void> {
-    const { usage, refusal } = ending
+    const { refusal } = ending
+    const { usage, price } = visit
     const total = performance.now() - visit.began
     await audit.write(
       outcomeRecord({
@@ -93,7 +93,8 @@ export function createRecorder({
         usage: usage && {
           input_tokens: usage.inputTokens,
           output_tokens: usage.outputTokens,
-          estimated: false,
+          cost: costOf(usage, price),
+          estimated: usage.estimated,
         },
         timings: {
           decide: rounded(visit.evalNs / 1e6),

@@ -6,12 +6,19 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Principal } from '../contract/input.schema.ts'
 import type { RequestBody, RequestFacts } from '../contract/request.ts'
 import type { EpochMs } from '../contract/units.ts'
+import type { Price } from '../limits/amounts.ts'
 import type { Reservation, Standing } from '../limits/ledger.ts'
+import type { Usage } from '../limits/usage-reader.ts'
 import type { Description } from '../policy/describe.ts'
 import type { Decided, Revision } from '../policy/revision.ts'
 import type { AbortSignalLike } from '../upstreams/forward.ts'
 import type { Pool, Target } from '../upstreams/pools.ts'
 import type { StopHandle } from '../upstreams/relay.ts'
+
+/** Tokens that the server reported or, where it did not, that were counted as they passed. */
+export interface MeasuredUsage extends Usage {
+  readonly estimated: boolean
+}
 
 export class Visit implements AbortSignalLike, StopHandle {
   facts: RequestFacts | undefined
@@ -30,6 +37,10 @@ export class Visit implements AbortSignalLike, StopHandle {
   /** The decision line is in the log, so what follows is told in an outcome line. */
   recorded = false
   firstByteMs: number | null = null
+  /** What the answer took, once it is over. */
+  usage: MeasuredUsage | undefined
+  /** Of the model, where it has one. */
+  price: Price | undefined
 
   /** The client has gone. */
   aborted = false

@@ -1,6 +1,7 @@
 /**
  * The composition root: builds what exists, in the order it starts, and closes it in reverse.
  */
+import path from 'node:path'
 import { eventRecord } from '../audit/record.ts'
 import type { GatewayConfig } from '../contract/config.schema.ts'
 import { parseDuration, parseSize } from '../contract/units.ts'
@@ -20,6 +21,7 @@ import { VERSION } from '../version.ts'
 import { type Watcher, watchPath } from '../watcher.ts'
 import { drain } from './drain.ts'
 import { openCandidate, openPolicy } from './policies.ts'
+import { rollBack } from './rollback.ts'
 import { createSettings } from './settings.ts'
 import { inFlightOf, poolStatus, readiness } from './status.ts'
 import { openAudit, recordMalformed } from './trail.ts'
@@ -45,6 +47,8 @@ export interface GatewayOptions {
   readonly log: OperatorLog
   /** How the policy's path is written in findings; the path itself unless told. */
   readonly policyShownAs?: string
+  /** Where the last good bundle is kept; `.sallyport` in the working folder unless told. */
+  readonly stateFolder?: string
   /** Milliseconds since the epoch. */
   readonly now?: () => number
 }
@@ -72,7 +76,8 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const record = (event: string, facts?: object): void =>
     void audit.write(eventRecord(event, now(), facts)).catch(() => {})
 
-  const policiesNeeds = { config, log, metrics, pools, record, now }
+  const stateFolder = path.resolve(options.stateFolder ?? '.sallyport')
+  const policiesNeeds = { config, log, metrics, pools, record, stateFolder, now, random: Math.random }
   const policy = openPolicy(policiesNeeds, options.policyShownAs ?? config.policy.path)
   const candidatePath = config.policy.candidate?.path
   const candidateSource =
@@ -128,16 +133,17 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     status,
     metrics: async () => ({ contentType: metrics.contentType, text: await metrics.text() }),
     async reloadPolicy() {
-      await policy.refresh()
+      await policy.reload()
       return policy.status()
     },
+    rollbackPolicy: revision => rollBack(policy, revision),
   })
 
-  await Promise.all([policy.refresh(), candidateSource?.refresh()])
+  await Promise.all([policy.reload(), candidateSource?.reload()])
   const watchers: Watcher[] = []
-  if (config.policy.watch) watchers.push(watchPath(config.policy.path, () => void policy.refresh()))
-  if (candidatePath !== undefined && config.policy.watch) {
-    watchers.push(watchPath(candidatePath, () => void candidateSource?.refresh()))
+  if (config.policy.watch) {
+    watchers.push(policy.watch())
+    if (candidateSource) watchers.push(candidateSource.watch())
   }
   let keysFile = config.identity.apiKeys.file
   let keysWatcher = watchPath(keysFile, settings.reloadKeys)
@@ -184,7 +190,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     url: urlOf(config.listen.host, port),
     adminUrl: urlOf(config.admin.host, adminPort),
     applyConfig,
-    reloadPolicy: policy.refresh,
+    reloadPolicy: policy.reload,
     status,
     stop,
   }

@@ -34,6 +34,7 @@ export function createSettings(needs: LiveSettingsNeeds): LiveSettings {
   function built(): Settings {
     return {
       maxBodyBytes: parseSize(config.limits.body),
+      pricing: config.pricing,
       keyring,
       anonymous: anonymousOf(config),
       attempts,

@@ -5,7 +5,8 @@
 import type { Limit } from '../contract/decision.schema.ts'
 import { GatewayError } from '../contract/errors.ts'
 import { type EpochMs, parseDuration } from '../contract/units.ts'
-import type { Claim, Ledger, Reservation, Standing } from './ledger.ts'
+import { CALENDAR_WINDOWS, type CalendarWindow } from './calendar.ts'
+import type { Amounts, Claim, Ledger, Reservation, Standing, Window } from './ledger.ts'
 import { rateHeaders } from './rate-headers.ts'
 
 /** A limit of the decision refused; `standings` are for the audit record. */
@@ -16,17 +17,36 @@ export class LimitRefusal extends GatewayError {
     now: EpochMs,
   ) {
     const { claim, resetsAt } = refusedBy
-    super('rate_limited', `the limit ${claim.name} of ${claim.key} is used up`, {
-      title: `Limit ${claim.name}: ${claim.limit} ${claim.unit}${claim.windowMs === undefined ? ' at a time' : ` per ${claim.windowMs / 1000} s`}`,
+    super(CODES[claim.unit], `the limit ${claim.name} of ${claim.key} is used up`, {
+      title: `Limit ${claim.name}: ${claim.limit} ${claim.unit} ${per(claim.window)}`,
       retryAfterSeconds: resetsAt === undefined ? 1 : Math.max(1, Math.ceil((resetsAt - now) / 1000)),
       headers: rateHeaders(standings, now),
     })
   }
 }
 
+const CODES = {
+  requests: 'rate_limited',
+  concurrency: 'rate_limited',
+  input_tokens: 'quota_exceeded',
+  output_tokens: 'quota_exceeded',
+  tokens: 'quota_exceeded',
+  cost: 'quota_exceeded',
+} as const
+
+function per(window: Window | undefined): string {
+  if (window === undefined) return 'at a time'
+  return 'ms' in window ? `per ${window.ms / 1000} s` : `per ${window.calendar} in ${window.zone}`
+}
+
 /** @throws LimitRefusal; then nothing was spent. */
-export function admit(claims: readonly Claim[], now: EpochMs, ledger: Pick<Ledger, 'take'>): Reservation {
-  const taking = ledger.take(claims, now)
+export function admit(
+  claims: readonly Claim[],
+  amounts: Amounts,
+  now: EpochMs,
+  ledger: Pick<Ledger, 'take'>,
+): Reservation {
+  const taking = ledger.take(claims, amounts, now)
   if (!taking.taken) throw new LimitRefusal(taking.refusedBy, taking.standings, now)
   return taking.reservation
 }
@@ -38,7 +58,12 @@ export function claimsOf(limits: readonly Limit[]): Claim[] {
     key: limit.key,
     unit: limit.unit,
     limit: limit.limit,
-    windowMs: limit.window === undefined ? undefined : parseDuration(limit.window),
+    window: limit.window === undefined ? undefined : windowOf(limit.window, limit.timezone ?? 'UTC'),
     observe: limit.mode === 'observe',
   }))
+}
+
+function windowOf(text: string, zone: string): Window {
+  const calendar = CALENDAR_WINDOWS.find((name): name is CalendarWindow => name === text)
+  return calendar === undefined ? { ms: parseDuration(text) } : { calendar, zone }
 }

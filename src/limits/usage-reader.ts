@@ -12,8 +12,12 @@ export interface UsageReader {
   push(part: Buffer): void
   /** @returns What was reported last; undefined when nothing was. */
   end(): Usage | undefined
+  /** Tokens that were generated, as far as can be told from what passed: of a stream, its pieces. */
+  generated(): number
 }
 
+/** Without a report and without pieces: as the input is estimated. */
+const BYTES_PER_TOKEN = 4
 /** A longer JSON answer, or a longer line of a stream, is not looked into. */
 const MOST_BYTES = 4 * 1024 * 1024
 
@@ -38,14 +42,17 @@ function documentReader(): UsageReader {
       if (size > MOST_BYTES) return undefined
       return usageIn(parts.length === 1 ? (parts[0] as Buffer).toString() : Buffer.concat(parts).toString())
     },
+    generated: () => Math.ceil(size / BYTES_PER_TOKEN),
   }
 }
 
 function lineReader(): UsageReader {
   let rest = ''
   let found: Usage | undefined
+  let pieces = 0
 
   function take(lines: string): void {
+    pieces += countPieces(lines)
     if (!TELLTALES.some(word => lines.includes(word))) return
     for (const line of lines.split('\n')) {
       found = usageIn(line.startsWith('data:') ? line.slice(5) : line) ?? found
@@ -62,9 +69,20 @@ function lineReader(): UsageReader {
     },
     end() {
       take(rest)
+      rest = ''
       return found
     },
+    generated: () => pieces,
   }
+}
+
+/** Most servers send a token a piece; one that is empty says who speaks, or why it ended. */
+const PIECE = /"(?:content|reasoning_content|text|response)":\s*"(?!")/
+
+function countPieces(lines: string): number {
+  let pieces = 0
+  for (const line of lines.split('\n')) if (PIECE.test(line)) pieces++
+  return pieces
 }
 
 function usageIn(text: string): Usage | undefined {

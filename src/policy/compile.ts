@@ -13,6 +13,7 @@ import { capabilities } from './builtins/capabilities.ts'
 import { type Bundle, readBundle } from './bundle.ts'
 import type { OpaCommand, OpaOutput } from './opa-command.ts'
 import { type Coverage, coverageIn, findingsIn, resultsIn, type TestResult } from './opa-output.ts'
+import { explanationsIn } from './opa-trace.ts'
 import { type Snapshot, writeSnapshot } from './source.ts'
 import { type Module, readModule } from './syntax.ts'
 
@@ -20,6 +21,8 @@ export interface Workshop {
   /** Findings of the parser, the compiler and the type checker. `strict` adds OPA's strict mode. */
   check(options?: { strict?: boolean }): Promise<Finding[]>
   test(options?: { run?: string; coverage?: boolean }): Promise<TestRun>
+  /** Why some tests fail, by their names. */
+  explain(names: readonly string[]): Promise<Map<string, string>>
   /** The syntax of some files, by name; a file that cannot be parsed is left out. */
   parse(names: readonly string[]): Promise<Module[]>
   /** @param options - `tests`: the rules of tests too; they are left out otherwise. */
@@ -81,6 +84,11 @@ export async function openWorkshop(snapshot: Snapshot, opa: OpaCommand, shown: s
       const covered = await run(['test', '-b', '.', '--coverage', ...flags])
       return { results, findings: [], coverage: coverageIn(covered, show) }
     },
+    async explain(names) {
+      const flags = ['-v', '--explain', 'fails', '--format', 'json', '--run', testPattern(names)]
+      const lineOf = (name: string, row: number): string => linesOf(snapshot, name)[row - 1] ?? ''
+      return explanationsIn(await run(['test', '-b', '.', ...flags]), show, lineOf)
+    },
     parse: names => mapSome(names, PARSERS, name => parsed(name, snapshot, run)),
     async build(entrypoint, { tests = false } = {}) {
       const archive = path.join(folder, tests ? 'tests.tar.gz' : 'bundle.tar.gz')
@@ -99,6 +107,16 @@ export async function openWorkshop(snapshot: Snapshot, opa: OpaCommand, shown: s
     },
     close: () => rmSync(folder, { recursive: true, force: true }),
   }
+}
+
+/** For `--run`: tests by their names, and no other. */
+export function testPattern(names: readonly string[]): string {
+  return `^(${names.map(name => name.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('|')})$`
+}
+
+function linesOf(snapshot: Snapshot, name: string): string[] {
+  const file = snapshot.files.find(file => file.name === path.posix.normalize(name))
+  return file?.bytes.toString('utf8').split('\n') ?? []
 }
 
 /** How many files are parsed at the same time. */

@@ -31,6 +31,9 @@ export interface Description {
   readonly erased: readonly string[]
   readonly model: string | null
   readonly stream: boolean
+  readonly estimatedInputTokens: number
+  /** Null where the request names no ceiling. */
+  readonly maxOutputTokens: number | null
 }
 
 /** Without the models' own tokenizer: about four bytes of JSON a token. */
@@ -42,9 +45,11 @@ export function describe(facts: DescribeFacts): Description {
   const model = typeof fields.model === 'string' ? fields.model.toWellFormed() : null
   const stream = streams(fields, request.path)
   const bytes = body?.bytes.length ?? 0
+  const estimatedInputTokens = Math.ceil(bytes / BYTES_PER_TOKEN)
+  const maxOutputTokens = outputCeiling(fields) ?? null
 
   const before = `{"request":{"id":${quote(facts.id)},"method":${quote(request.method)},"path":${quote(request.path)},"segments":${JSON.stringify(request.segments)},"query":${queryText(request.search)},"headers":${headersText(request.headers)},"client_ip":${quote(request.clientIp)},"tls":${request.tls},"operation":"${request.operation}","model":${model === null ? 'null' : quote(model)},"stream":${stream},"body":`
-  const after = `,"body_bytes":${bytes},"estimated_input_tokens":${Math.ceil(bytes / BYTES_PER_TOKEN)},"max_output_tokens":${outputCeiling(fields) ?? 'null'}},"principal":${principalText(facts.principal)},"grants":${grantsText(facts.grants)},"pools":${withoutLoneSurrogates(JSON.stringify(facts.pools))},"policy":{"revision":${quote(facts.revision)},"age_seconds":${facts.policyAgeSeconds}},"time":{"now_ns":${facts.now}000000}}`
+  const after = `,"body_bytes":${bytes},"estimated_input_tokens":${estimatedInputTokens},"max_output_tokens":${maxOutputTokens}},"principal":${principalText(facts.principal)},"grants":${grantsText(facts.grants)},"pools":${withoutLoneSurrogates(JSON.stringify(facts.pools))},"policy":{"revision":${quote(facts.revision)},"age_seconds":${facts.policyAgeSeconds}},"time":{"now_ns":${facts.now}000000}}`
   const kept = withoutContent(body)
   return {
     input: before + bodyText(body) + after,
@@ -52,6 +57,8 @@ export function describe(facts: DescribeFacts): Description {
     erased: kept.erased,
     model,
     stream,
+    estimatedInputTokens,
+    maxOutputTokens,
   }
 }
 

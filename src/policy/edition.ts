@@ -16,6 +16,8 @@ export interface CompileNeeds {
   readonly shown: string
   readonly entrypoint: string
   readonly runTests: boolean
+  /** Checks as `sallyport check` does. */
+  readonly strict?: boolean
 }
 
 export interface EditionNeeds extends LoadNeeds, CompileNeeds, Partial<VerifyNeeds> {
@@ -29,10 +31,7 @@ export function lookAt(needs: EditionNeeds): Edition {
   const { path, signature = UNSIGNED, lastSequence = () => undefined, keeper } = needs
   if (statSync(path).isFile()) {
     const archive = readFileSync(path)
-    return bundleEdition(
-      { archive, ...(keeper ? { keeper } : {}) },
-      { ...needs, signature, lastSequence },
-    )
+    return bundleEdition({ archive, ...(keeper ? { keeper } : {}) }, { ...needs, signature, lastSequence })
   }
   const snapshot = readSource(path)
   return {
@@ -51,7 +50,7 @@ const UNSIGNED = { required: false, publicKeyFile: [] }
 export async function compile(snapshot: Snapshot, needs: CompileNeeds, step: Stepper): Promise<Bundle> {
   const workshop = await step('read', () => openWorkshop(snapshot, requireOpa(), needs.shown))
   try {
-    refuseIfAny(await step('check', () => workshop.check()))
+    refuseIfAny(await step('check', () => workshop.check({ strict: needs.strict ?? false })))
     const { bundle, findings } = await step('compile', () => workshop.build(needs.entrypoint))
     if (!bundle) throw new Refused(findings)
     if (needs.runTests) {

@@ -152,13 +152,15 @@ function instantiate(
     data: policy.dataAddr,
     heap: policy.dataHeapPtr,
     entrypoints: new Map(entrypoints.sort((a, b) => a[1] - b[1])),
-    requiredBuiltins: Object.keys(declared),
+    requiredBuiltins: Object.keys(declared).sort(),
   }
 }
 
 /** @throws EngineError `unsupported_builtin`, with all names, so that one reading mends a policy */
 function callables(declared: Readonly<Record<string, number>>): Map<number, Callable> {
-  const missing = Object.keys(declared).filter(name => !BUILTINS.has(name))
+  const missing = Object.keys(declared)
+    .filter(name => !BUILTINS.has(name))
+    .sort()
   if (missing.length > 0) {
     throw new EngineError('unsupported_builtin', `builtins not offered: ${missing.join(', ')}`, {
       builtins: missing,

@@ -26,7 +26,7 @@ export interface Host {
   /** Gives the host the instance that its imports belong to, and what the module calls its builtins. */
   attach(machine: Machine, callables: ReadonlyMap<number, Callable>): void
   /** Before an evaluation. */
-  begin(evaluation: Evaluation): void
+  begin(instant: Omit<Evaluation, 'checkpoint'>): void
   /** After it. @returns what refuses the decision, if anything does */
   end(): EngineError | undefined
 }
@@ -48,10 +48,9 @@ export function createHost({ builtinErrors, maxEvaluationMs }: HostOptions): Hos
   let deadline = Number.POSITIVE_INFINITY
 
   /** The module calls this every so often, whatever it does. */
-  function look(): number {
+  function look(): void {
     if (performance.now() > deadline)
       throw new EngineError('timed_out', `not decided within ${maxEvaluationMs} ms`)
-    return 0
   }
 
   function call(id: number, addresses: number[]): number {
@@ -59,15 +58,21 @@ export function createHost({ builtinErrors, maxEvaluationMs }: HostOptions): Hos
     const callable = callables.get(id)
     if (!callable) throw new Abort(`builtin ${id} is not one that the module declares`)
     const terms = addresses.map(address => machine.read(machine.exports.opa_value_dump(address)))
+    const answer = ask(callable, terms)
+    return answer === undefined ? 0 : place(answer)
+  }
+
+  /** @returns the answer as a term, or undefined when there is none. */
+  function ask({ name, run }: Callable, terms: readonly string[]): string | undefined {
     try {
-      const answer = callable.run(terms.map(readTerm), evaluation)
-      return answer === undefined ? 0 : place(writeTerm(answer))
+      const answer = run(terms.map(readTerm), evaluation)
+      return answer === undefined ? undefined : writeTerm(answer)
     } catch (cause) {
-      if (cause instanceof EngineError || cause instanceof Abort) throw cause
+      if (cause instanceof EngineError) throw cause
       // Anything but BuiltinError is a fault of ours: it refuses in both modes.
       const halts = !(cause instanceof BuiltinError) || cause.halt
-      if (halts || builtinErrors === 'refuse') failure = refusal(callable.name, terms, cause)
-      return 0
+      if (halts || builtinErrors === 'refuse') failure = refusal(name, terms, cause)
+      return undefined
     }
   }
 
@@ -94,13 +99,18 @@ export function createHost({ builtinErrors, maxEvaluationMs }: HostOptions): Hos
     attach(attached, known) {
       machine = attached
       callables = known
+      deadline = Number.POSITIVE_INFINITY
     },
     begin(next) {
-      evaluation = next
+      evaluation = { nowNs: next.nowNs, seed: next.seed, checkpoint: look }
       failure = undefined
       if (maxEvaluationMs !== undefined) deadline = performance.now() + maxEvaluationMs
     },
-    end: () => failure,
+    end() {
+      // What comes before the next evaluation, such as loading data anew, has time.
+      deadline = Number.POSITIVE_INFINITY
+      return failure
+    },
   }
 }
 

@@ -115,7 +115,7 @@ interface OpaCoverage {
   readonly files?: Readonly<Record<string, { readonly covered?: Rows[]; readonly not_covered?: Rows[] }>>
 }
 
-/** Of the lines of the policy; those of its tests are not what is to be covered. */
+/** Of the lines of the policy; those of its tests are not what is to be covered. OPA has none when a test fails. */
 export function coverageIn({ stdout }: OpaOutput, show: ShowFile): Coverage {
   const report = tryJson<OpaCoverage>(stdout) ?? {}
   const files: Record<string, { percent: number; uncovered: readonly number[] }> = {}
@@ -132,9 +132,9 @@ export function coverageIn({ stdout }: OpaOutput, show: ShowFile): Coverage {
   return { percent: percentOf(reached, missed), files }
 }
 
-/** Cut, not rounded: nearly all is not all. */
+/** Cut, not rounded: nearly all is not all. Where nothing ran, nothing is covered. */
 function percentOf(reached: number, missed: number): number {
-  return reached + missed === 0 ? 100 : Math.floor((reached / (reached + missed)) * 10_000) / 100
+  return reached === 0 ? 0 : Math.floor((reached / (reached + missed)) * 10_000) / 100
 }
 
 function linesOf(rows: readonly Rows[]): number[] {

@@ -44,7 +44,8 @@ export async function listTests(
     const text = regos.find(({ name }) => name === module.file)?.bytes.toString('utf8') ?? ''
     const edited = editText(text)
     for (const rule of module.rules) {
-      if (nameOf(rule.head).startsWith('test_')) tests.push(testOf(rule, module, shown, seen, edited))
+      if (!rule.head.args && nameOf(rule.head).startsWith('test_'))
+        tests.push(testOf(rule, module, shown, seen, edited))
     }
     mocks.rewrite(module, edited)
     if (edited.text() !== text) changed.set(module.file, edited.text())

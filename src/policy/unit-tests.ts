@@ -24,8 +24,8 @@ export interface UnitTestNeeds {
   readonly shown: string
   readonly instant: Instant
   readonly maxMemoryBytes: number
-  /** Which of them, by name. */
-  readonly wanted?: ((name: string) => boolean) | undefined
+  /** Which of them. */
+  readonly wanted?: ((test: Pick<UnitTest, 'name' | 'file'>) => boolean) | undefined
 }
 
 export interface UnitTestRun {
@@ -35,7 +35,7 @@ export interface UnitTestRun {
 
 export async function runUnitTests(needs: UnitTestNeeds): Promise<UnitTestRun> {
   const source = await listTests(needs.snapshot, needs.workshop, needs.shown)
-  const tests = source.tests.filter(test => needs.wanted?.(test.name) ?? true)
+  const tests = source.tests.filter(test => needs.wanted?.(test) ?? true)
   if (tests.length === 0) return { results: [], findings: [] }
   const built = await buildTests(source, tests, needs)
   if (!built.bundle) return { results: [], findings: built.findings }

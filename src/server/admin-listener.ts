@@ -20,6 +20,8 @@ export interface AdminListenerNeeds {
   status(): object
   metrics(): Promise<{ readonly contentType: string; readonly text: string }>
   reloadPolicy(): Promise<object>
+  /** @param revision - Without one: what was in force before. */
+  rollbackPolicy(revision: string | undefined): { readonly status: number; readonly body: object }
 }
 
 export function createAdminListener(needs: AdminListenerNeeds): AdminListener {
@@ -39,6 +41,15 @@ export function createAdminListener(needs: AdminListenerNeeds): AdminListener {
   })
   app.get('/status', (_request, response) => void response.json(needs.status()))
   app.post('/policy/reload', async (_request, response) => void response.json(await needs.reloadPolicy()))
+  app.post('/policy/rollback', express.json({ type: () => true, limit: '4kb' }), (request, response) => {
+    const { revision } = (request.body ?? {}) as { revision?: unknown }
+    if (revision !== undefined && typeof revision !== 'string') {
+      invalid(response, 'revision is not a string')
+      return
+    }
+    const { status, body } = needs.rollbackPolicy(revision)
+    response.status(status).json(body)
+  })
   app.use(
     (_request, response) =>
       void response
@@ -46,7 +57,11 @@ export function createAdminListener(needs: AdminListenerNeeds): AdminListener {
         .type('json')
         .send(errorBody('not_found', 404, 'There is nothing at this address')),
   )
-  app.use((_error: unknown, _request: Request, response: Response, _next: NextFunction) => {
+  app.use((error: unknown, _request: Request, response: Response, _next: NextFunction) => {
+    if (Number((error as { status?: unknown }).status) < 500) {
+      invalid(response, 'The request is malformed')
+      return
+    }
     response
       .status(500)
       .type('json')
@@ -69,6 +84,13 @@ export function createAdminListener(needs: AdminListenerNeeds): AdminListener {
         server.closeAllConnections()
       }),
   }
+}
+
+function invalid(response: Response, message: string): void {
+  response
+    .status(400)
+    .type('json')
+    .send(errorBody('invalid_request', 400, message))
 }
 
 /** A page of another site can make a browser send a POST here; a browser then names the site. */

@@ -4,7 +4,6 @@
  * Whatever two readers could understand differently is refused here: the path that the policy
  * saw is the path that is sent.
  */
-import type { IncomingMessage } from 'node:http'
 import { normaliseAddress } from '../contract/addresses.ts'
 import { GatewayError } from '../contract/errors.ts'
 import type { Operation } from '../contract/input.schema.ts'
@@ -23,8 +22,16 @@ const SINGLE_HEADERS = new Set([
   'transfer-encoding',
 ])
 
+/** What is read of a request; an `IncomingMessage` has it. */
+export interface RequestHead {
+  readonly method?: string | undefined
+  readonly url?: string | undefined
+  readonly rawHeaders: readonly string[]
+  readonly socket: { readonly remoteAddress?: string | undefined }
+}
+
 /** @throws GatewayError `invalid_request` */
-export function intake(request: IncomingMessage): RequestFacts {
+export function intake(request: RequestHead): RequestFacts {
   const method = request.method ?? ''
   if (REFUSED_METHODS.has(method)) throw malformed(`the method ${method} is refused`)
   const headers = collectHeaders(request.rawHeaders)

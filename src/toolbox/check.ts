@@ -3,15 +3,16 @@
  * builtins that are not offered.
  */
 import { statSync } from 'node:fs'
+import { isUrl } from '../contract/addresses.ts'
 import type { GatewayConfig } from '../contract/config.schema.ts'
 import type { Finding } from '../contract/findings.ts'
 import { openWorkshop } from '../policy/compile.ts'
 import { requireOpa } from '../policy/opa-command.ts'
 import { readSource, SourceError } from '../policy/source.ts'
 import { configFor, shownPath } from './config.ts'
-import { CommandExit, EXIT, type Format, print, printFindings } from './output.ts'
+import { CommandExit, EXIT, print, printFindings, type ReportFormat } from './output.ts'
 
-export async function check(configFile: string, format: Format): Promise<void> {
+export async function check(configFile: string, format: ReportFormat): Promise<void> {
   const config = configFor(configFile, format)
   const findings = await policyFindings(config)
   if (format === 'json' || findings.length > 0) printFindings(findings, format)
@@ -23,7 +24,7 @@ async function policyFindings({ policy }: GatewayConfig): Promise<readonly Findi
   const shown = shownPath(policy.path)
   try {
     // A bundle was checked where it was built.
-    if (statSync(policy.path).isFile()) return []
+    if (isUrl(policy.path) || statSync(policy.path).isFile()) return []
     const workshop = await openWorkshop(readSource(policy.path), requireOpa(), shown)
     try {
       const findings = await workshop.check({ strict: true })

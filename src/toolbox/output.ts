@@ -2,12 +2,15 @@
  * What commands print, and how they end.
  */
 import type { Finding } from '../contract/findings.ts'
-import { formatFinding } from '../contract/findings.ts'
+import { showFinding } from './excerpt.ts'
+import { githubFindings } from './report-github.ts'
 
 /** Exit statuses: what a script can rely on. */
 export const EXIT = { good: 0, findings: 1, usage: 2, failure: 3 } as const
 
 export type Format = 'pretty' | 'json'
+/** For what a CI reads. */
+export type ReportFormat = Format | 'github' | 'junit'
 
 /** Ends a command with a status; what was to be said has been printed. */
 export class CommandExit extends Error {
@@ -36,9 +39,10 @@ export function printJson(value: unknown): void {
   print(JSON.stringify(value, null, 2))
 }
 
-export function printFindings(findings: readonly Finding[], format: Format): void {
+export function printFindings(findings: readonly Finding[], format: ReportFormat): void {
   if (format === 'json') printJson({ findings })
-  else for (const finding of findings) print(formatFinding(finding))
+  else if (format === 'github') for (const line of githubFindings(findings)) print(line)
+  else for (const finding of findings) print(showFinding(finding))
 }
 
 /** A list as aligned columns. */

@@ -15,7 +15,7 @@ import { CommandFailure, EXIT } from './output.ts'
 export async function serve(file: string): Promise<void> {
   const log = createOperatorLog(process.stderr)
   const config = configFor(file, 'pretty')
-  const gateway = await started(config, log)
+  const gateway = await started(file, config, log)
   const follow = followConfig(file, config, gateway, log)
   const watcher = watchPath(path.resolve(file), follow)
   log.info('listening', { url: gateway.url, admin_url: gateway.adminUrl })
@@ -29,9 +29,10 @@ export async function serve(file: string): Promise<void> {
   log.info('stopped')
 }
 
-async function started(config: GatewayConfig, log: OperatorLog): Promise<Gateway> {
+async function started(file: string, config: GatewayConfig, log: OperatorLog): Promise<Gateway> {
   try {
-    return await createGateway({ config, log, policyShownAs: shownPath(config.policy.path) })
+    const stateFolder = path.join(path.dirname(path.resolve(file)), '.sallyport')
+    return await createGateway({ config, log, policyShownAs: shownPath(config.policy.path), stateFolder })
   } catch (error) {
     throw new CommandFailure(EXIT.failure, `the gateway cannot start: ${(error as Error).message}`)
   }

@@ -1,79 +1,183 @@
 /**
- * `test`: the policy's own tests.
+ * `test`: the policy's unit tests and scenarios, on the engine that serves.
  */
+import { existsSync, readFileSync } from 'node:fs'
 import path from 'node:path'
+import type { GatewayConfig } from '../contract/config.schema.ts'
 import type { Finding } from '../contract/findings.ts'
-import { openWorkshop, type TestRun } from '../policy/compile.ts'
+import type { PoolFacts } from '../contract/input.schema.ts'
+import { parseSize } from '../contract/units.ts'
+import { openWorkshop, type Workshop } from '../policy/compile.ts'
+import { type CrossCheck, crossCheck } from '../policy/cross-check.ts'
 import { requireOpa } from '../policy/opa-command.ts'
-import type { Coverage, TestResult } from '../policy/opa-output.ts'
-import { readSource } from '../policy/source.ts'
-import { shownPath } from './config.ts'
-import { CommandExit, EXIT, type Format, print, printFindings, printJson } from './output.ts'
+import type { Coverage } from '../policy/opa-output.ts'
+import {
+  runScenarios,
+  type ScenarioNeeds,
+  type ScenarioRun,
+  type ScenarioText,
+} from '../policy/scenarios/run.ts'
+import { readSource, type Snapshot, SourceError } from '../policy/source.ts'
+import { readImagined } from '../server/imagine.ts'
+import { configFor, shownPath } from './config.ts'
+import { CommandExit, CommandFailure, EXIT, type ReportFormat } from './output.ts'
+import { hasFailed, printTests, type TestReport } from './test-report.ts'
+import { isWanted, type TestTarget, testTargets } from './test-targets.ts'
+import { watchTests } from './test-watch.ts'
 
 export interface TestOptions {
-  readonly format: Format
-  readonly run?: string
+  readonly config: string
+  readonly format: ReportFormat
+  readonly run?: RegExp
   readonly coverage?: boolean
   /** Per cent of lines. */
   readonly threshold?: number
+  readonly watch?: boolean
 }
 
-export async function test(folders: readonly string[], options: TestOptions): Promise<void> {
-  const wantsCoverage = options.coverage === true || options.threshold !== undefined
-  const runs: TestRun[] = []
-  for (const folder of folders) runs.push(await testFolder(path.resolve(folder), options.run, wantsCoverage))
-  const results = runs.flatMap(run => run.results)
-  const findings = runs.flatMap(run => run.findings)
-  const coverage = wantsCoverage ? lowest(runs) : undefined
-  report(results, findings, coverage, options.format)
-  const failed = findings.length > 0 || results.some(result => result.outcome === 'fail')
-  const uncovered = options.threshold !== undefined && (coverage?.percent ?? 0) < options.threshold
-  if (uncovered && options.format === 'pretty') print(`coverage is below ${options.threshold} %`)
-  if (failed || uncovered) throw new CommandExit(EXIT.findings)
+export async function test(paths: readonly string[], options: TestOptions): Promise<void> {
+  const { targets } = whatToTest(paths, options)
+  if (options.watch) return watchTests(targets, options.config, () => once(paths, options))
+  await once(paths, options)
 }
 
-async function testFolder(folder: string, run: string | undefined, coverage: boolean): Promise<TestRun> {
-  const workshop = await openWorkshop(readSource(folder), requireOpa(), shownPath(folder))
+async function once(paths: readonly string[], options: TestOptions): Promise<void> {
+  const report = await runTests(paths, options)
+  printTests(report, options.format)
+  if (hasFailed(report)) throw new CommandExit(EXIT.findings)
+}
+
+async function runTests(paths: readonly string[], options: TestOptions): Promise<TestReport> {
+  const { config, targets } = whatToTest(paths, options)
+  const runs: Run[] = []
+  for (const target of targets) runs.push(await testTarget(target, settingOf(config), options))
+  return {
+    results: runs.flatMap(run => run.results),
+    findings: runs.flatMap(run => run.findings),
+    coverage: lowest(runs.map(run => run.coverage).filter(coverage => coverage !== undefined)),
+    threshold: options.threshold,
+  }
+}
+
+/** Only with a path is there something to test without a config. */
+function whatToTest(
+  paths: readonly string[],
+  options: TestOptions,
+): { config: GatewayConfig | undefined; targets: TestTarget[] } {
+  const needed = paths.length === 0 || existsSync(options.config)
+  const config = needed ? configFor(options.config, options.format) : undefined
+  const configured = config?.policy.path
+  return { config, targets: testTargets(paths.length > 0 ? paths : [configured as string], configured) }
+}
+
+interface Setting extends ScenarioNeeds {
+  readonly entrypoint: string
+  readonly builtinErrors: 'refuse' | 'undefined'
+  readonly maxMemoryBytes: number
+}
+
+/** As the gateway of the config would be, all its targets healthy and idle. */
+function settingOf(config: GatewayConfig | undefined): Setting {
+  const { entrypoint, builtinErrors, maxMemory } = config?.policy ?? DEFAULTS
+  const pools = Object.entries(config?.pools ?? {}).map(
+    ([name, { models, targets }]): [string, PoolFacts] => [
+      name,
+      { models, healthy: targets.length, targets: targets.length, in_flight: 0, queued: 0 },
+    ],
+  )
+  return {
+    entrypoint,
+    builtinErrors,
+    maxMemoryBytes: parseSize(maxMemory),
+    pools: () => Object.fromEntries(pools),
+    readRequest: readImagined,
+  }
+}
+
+const DEFAULTS = { entrypoint: 'gateway/decision', builtinErrors: 'refuse', maxMemory: '64MiB' } as const
+
+interface Run extends ScenarioRun {
+  readonly coverage: Coverage | undefined
+}
+
+async function testTarget(target: TestTarget, setting: Setting, options: TestOptions): Promise<Run> {
+  const snapshot = sourceOf(target)
+  const shown = shownPath(target.folder)
+  const workshop = await openWorkshop(snapshot, requireOpa(), shown)
   try {
-    return await workshop.test({ coverage, ...(run === undefined ? {} : { run }) })
+    const units = await unitTests(target, snapshot, workshop, setting, options)
+    // What does not compile is told once.
+    const run = units.findings.some(stops)
+      ? NOTHING
+      : await scenarios(target, snapshot, workshop, setting, options)
+    return {
+      results: [...units.results, ...run.results],
+      findings: [...units.findings, ...run.findings],
+      coverage: units.coverage,
+    }
   } finally {
     workshop.close()
   }
 }
 
-/** Of several folders each must reach the threshold. */
-function lowest(runs: readonly TestRun[]): Coverage | undefined {
-  const all = runs.map(run => run.coverage).filter(coverage => coverage !== undefined)
+const NOTHING: ScenarioRun = { results: [], findings: [] }
+const stops = ({ code }: Finding): boolean => code.startsWith('rego_')
+
+function sourceOf({ folder }: TestTarget): Snapshot {
+  try {
+    return readSource(folder)
+  } catch (error) {
+    if (error instanceof SourceError) throw new CommandFailure(EXIT.usage, error.message)
+    throw error
+  }
+}
+
+function unitTests(
+  { folder, only }: TestTarget,
+  snapshot: Snapshot,
+  workshop: Workshop,
+  { maxMemoryBytes }: Setting,
+  { run, coverage, threshold }: TestOptions,
+): Promise<CrossCheck> {
+  return crossCheck({
+    snapshot,
+    workshop,
+    opa: requireOpa(),
+    shown: shownPath(folder),
+    instant: { nowNs: BigInt(Date.now()) * 1_000_000n, seed: 'test' },
+    maxMemoryBytes,
+    coverage: coverage === true || threshold !== undefined,
+    wanted: ({ name, file }) => (run?.test(name) ?? true) && isWanted(file, only),
+  })
+}
+
+async function scenarios(
+  target: TestTarget,
+  snapshot: Snapshot,
+  workshop: Workshop,
+  setting: Setting,
+  { run }: TestOptions,
+): Promise<ScenarioRun> {
+  const files = scenarioFiles(target, snapshot)
+  if (files.length === 0) return NOTHING
+  const { bundle, findings } = await workshop.build(setting.entrypoint)
+  if (!bundle) return { results: [], findings }
+  const policy = { ...setting, bundle, revision: snapshot.revision }
+  return runScenarios(files, policy, setting, name => run?.test(name) ?? true)
+}
+
+function scenarioFiles({ folder, only, scenarios }: TestTarget, snapshot: Snapshot): ScenarioText[] {
+  const own = snapshot.files
+    .filter(({ name }) => name.endsWith('.scenario.yaml') && isWanted(path.join(folder, name), only))
+    .map(({ name, bytes }) => ({ shown: path.join(shownPath(folder), name), text: bytes.toString('utf8') }))
+  const more = scenarios.map(file => ({ shown: shownPath(file), text: readFileSync(file, 'utf8') }))
+  return [...own, ...more]
+}
+
+/** Of several policies each must reach the threshold. */
+function lowest(all: readonly Coverage[]): Coverage | undefined {
   const percent = Math.min(...all.map(coverage => coverage.percent))
   return all.length === 0
     ? undefined
     : { percent, files: Object.assign({}, ...all.map(coverage => coverage.files)) }
-}
-
-function report(
-  results: readonly TestResult[],
-  findings: readonly Finding[],
-  coverage: Coverage | undefined,
-  format: Format,
-): void {
-  if (format === 'json') {
-    const problems = findings.length > 0 ? { findings } : {}
-    printJson({
-      results,
-      ...(coverage ? { coverage: coverage.percent, files: coverage.files } : {}),
-      ...problems,
-    })
-    return
-  }
-  printFindings(findings, format)
-  for (const result of results.filter(result => result.outcome === 'fail')) {
-    print(`${result.file}:${result.line}: FAIL ${result.name}: ${result.message}`)
-  }
-  const failed = results.filter(result => result.outcome === 'fail').length
-  print(`${results.length - failed} passed, ${failed} failed`)
-  if (!coverage) return
-  for (const [file, { percent, uncovered }] of Object.entries(coverage.files)) {
-    if (uncovered.length > 0) print(`${file}: ${percent.toFixed(1)} %, not covered: ${uncovered.join(', ')}`)
-  }
-  print(`coverage: ${coverage.percent.toFixed(1)} % of lines`)
 }

@@ -31,8 +31,10 @@ export interface RelayNeeds {
   readonly totalBy: number
   /** When the right to this answer ends, and what is asked then; Infinity if never. */
   readonly stop: StopHandle
-  /** Sees each part as it passes. */
-  onData(part: Buffer): void
+  /** Sees each part as it passes, and says what of it goes on. */
+  pass(part: Buffer): Buffer
+  /** What was held back of the last part. */
+  rest(): Buffer
 }
 
 /** Lets others end a running answer: expiry, revocation, draining. */
@@ -69,7 +71,7 @@ export function relay(
     }
 
     function finish(how: RelayEnd): void {
-      if (how === 'completed') response.end(held)
+      if (how === 'completed') response.end(held ?? needs.rest())
       else if (how === 'client_closed') response.destroy()
       else {
         const ending = endingOf(protocol, how, atBoundary)
@@ -79,11 +81,12 @@ export function relay(
       }
     }
 
-    function pass(part: Buffer): void {
+    function pass(came: Buffer): void {
       if (over) return
-      needs.onData(part)
-      bytesOut += part.length
       watched.dueAt = Math.min(needs.now() + needs.timeouts.idle, needs.totalBy)
+      const part = needs.pass(came)
+      if (part.length === 0) return
+      bytesOut += part.length
       if (length !== undefined && bytesOut >= length) {
         held = held ? Buffer.concat([held, part]) : part
         return

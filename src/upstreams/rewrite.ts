@@ -5,11 +5,15 @@ import type { Rewrite } from '../contract/decision.schema.ts'
 import { scanJson, withMember } from '../contract/json-text.ts'
 import type { RequestBody } from '../contract/request.ts'
 
-/** @returns The bytes to send: the caller's own unless something was changed. */
+/**
+ * @param askUsage - Whether a stream is to report its usage, which it does not by itself.
+ * @returns The bytes to send: the caller's own unless something was changed.
+ */
 export function rewrittenBody(
   body: RequestBody | undefined,
   rewrite: Rewrite | undefined,
   path: string,
+  askUsage = false,
 ): Buffer | undefined {
   if (!body || !isObject(body.value)) return body?.bytes
   let text = body.text
@@ -17,7 +21,29 @@ export function rewrittenBody(
     text = set(text, 'model', JSON.stringify(rewrite.model))
   }
   if (rewrite?.max_tokens !== undefined) text = lowered(text, body.value, rewrite.max_tokens, path)
+  if (askUsage) text = withUsage(text, body.value)
   return text === body.text ? body.bytes : Buffer.from(text, 'utf8')
+}
+
+const REPORTS_WHEN_ASKED = new Set([
+  '/v1/chat/completions',
+  '/v1/completions',
+  '/chat/completions',
+  '/completions',
+])
+
+/** Whether a request is for a stream that reports no usage unless it is asked to. */
+export function reportsNoUsage(body: RequestBody | undefined, path: string): boolean {
+  if (!body || !isObject(body.value) || body.value.stream !== true || !REPORTS_WHEN_ASKED.has(path))
+    return false
+  const options = body.value.stream_options
+  return !(isObject(options) && options.include_usage === true)
+}
+
+function withUsage(text: string, fields: Fields): string {
+  if (!isObject(fields.stream_options)) return set(text, 'stream_options', '{"include_usage":true}')
+  const place = scanJson(text).members.get('stream_options')
+  return set(text, 'stream_options', set(text.slice(place?.start, place?.end), 'include_usage', 'true'))
 }
 
 type Fields = Readonly<Record<string, unknown>>

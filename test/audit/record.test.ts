@@ -83,7 +83,7 @@ describe('an outcome record', () => {
   })
 
   it('tells what was spent', () => {
-    const usage = { input_tokens: 12, output_tokens: 0, estimated: false }
+    const usage = { input_tokens: 12, output_tokens: 0, cost: 0.5, estimated: false }
     expect(
       JSON.parse(outcomeRecord({ id: 'd', at: AT, outcome: 'completed', usage, pool: undefined })),
     ).toMatchObject({ usage })

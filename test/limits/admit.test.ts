@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { admit, claimsOf, LimitRefusal } from '../../src/limits/admit.ts'
 import { createLedger } from '../../src/limits/ledger.ts'
+import { DONE, ONE } from '../support/amounts.ts'
 import { thrownBy } from '../support/thrown.ts'
 
 const NOON = Date.parse('2026-01-01T12:00:00Z')
@@ -13,8 +14,8 @@ describe('claimsOf', () => {
         { name: 'streams', key: 'ana', unit: 'concurrency', limit: 4, mode: 'observe' },
       ]),
     ).toEqual([
-      { name: 'rpm', key: 'ana', unit: 'requests', limit: 60, windowMs: 60_000, observe: false },
-      { name: 'streams', key: 'ana', unit: 'concurrency', limit: 4, windowMs: undefined, observe: true },
+      { name: 'rpm', key: 'ana', unit: 'requests', limit: 60, window: { ms: 60_000 }, observe: false },
+      { name: 'streams', key: 'ana', unit: 'concurrency', limit: 4, window: undefined, observe: true },
     ])
   })
 })
@@ -27,8 +28,8 @@ describe('admit', () => {
 
   it('refuses with how long to wait and how all limits stand', () => {
     const ledger = createLedger()
-    admit(claims, NOON, ledger).release()
-    const error = thrownBy(() => admit(claims, NOON + 10_500, ledger)) as LimitRefusal
+    admit(claims, ONE, NOON, ledger).settle(DONE)
+    const error = thrownBy(() => admit(claims, ONE, NOON + 10_500, ledger)) as LimitRefusal
     expect(error).toBeInstanceOf(LimitRefusal)
     expect(error).toMatchObject({
       code: 'rate_limited',
@@ -42,17 +43,17 @@ describe('admit', () => {
 
   it('asks for a second at least, also at the very end of a window and for what has none', () => {
     const ledger = createLedger()
-    admit(claims, NOON, ledger)
-    expect(thrownBy(() => admit(claims, NOON + 59_999, ledger))).toMatchObject({ retryAfterSeconds: 1 })
+    admit(claims, ONE, NOON, ledger)
+    expect(thrownBy(() => admit(claims, ONE, NOON + 59_999, ledger))).toMatchObject({ retryAfterSeconds: 1 })
     const none = claimsOf([{ name: 'streams', key: 'bob', unit: 'concurrency', limit: 0 }])
-    expect(thrownBy(() => admit(none, NOON, ledger))).toMatchObject({ retryAfterSeconds: 1 })
+    expect(thrownBy(() => admit(none, ONE, NOON, ledger))).toMatchObject({ retryAfterSeconds: 1 })
   })
 
   it('does not tell the caller whose counter it was', () => {
     const secretive = claimsOf([
       { name: 'rpm', key: 'team:mergers', unit: 'requests', limit: 0, window: '1m' },
     ])
-    const { title, headers } = thrownBy(() => admit(secretive, NOON, createLedger()))
+    const { title, headers } = thrownBy(() => admit(secretive, ONE, NOON, createLedger()))
     expect(`${title} ${JSON.stringify(headers)}`).not.toContain('mergers')
   })
 })

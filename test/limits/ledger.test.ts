@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { type Claim, createLedger, type Ledger, type Reservation } from '../../src/limits/ledger.ts'
+import { DONE, ONE } from '../support/amounts.ts'
 import { chance } from '../support/random.ts'
 
 const MINUTE = 60_000
@@ -10,20 +11,20 @@ const requests = (members: Partial<Claim> = {}): Claim => ({
   key: 'ana',
   unit: 'requests',
   limit: 2,
-  windowMs: MINUTE,
+  window: { ms: MINUTE },
   observe: false,
   ...members,
 })
 const streams = (members: Partial<Claim> = {}): Claim =>
-  requests({ name: 'streams', unit: 'concurrency', windowMs: undefined, ...members })
+  requests({ name: 'streams', unit: 'concurrency', window: undefined, ...members })
 
 function taken(ledger: Ledger, claims: readonly Claim[], now = NOON): Reservation {
-  const taking = ledger.take(claims, now)
+  const taking = ledger.take(claims, ONE, now)
   if (!taking.taken) throw new Error(`refused by ${taking.refusedBy.claim.name}`)
   return taking.reservation
 }
 const isTaken = (ledger: Ledger, claims: readonly Claim[], now = NOON): boolean =>
-  ledger.take(claims, now).taken
+  ledger.take(claims, ONE, now).taken
 const left = (ledger: Ledger, claim: Claim, now = NOON): number | undefined =>
   ledger.look([claim], now)[0]?.remaining
 
@@ -43,14 +44,14 @@ describe('a window', () => {
     const ledger = createLedger()
     taken(ledger, [requests()])
     taken(ledger, [requests()], NOON + 30_000)
-    const refused = ledger.take([requests()], NOON + 59_999)
+    const refused = ledger.take([requests()], ONE, NOON + 59_999)
     expect(refused).toMatchObject({ taken: false, refusedBy: { remaining: 0, resetsAt: NOON + MINUTE } })
     expect(left(ledger, requests(), NOON + MINUTE)).toBe(2)
   })
 
   it('longer than a Node timer can hold still counts', () => {
     const ledger = createLedger()
-    const claim = requests({ limit: 1, windowMs: 400 * 86_400_000 })
+    const claim = requests({ limit: 1, window: { ms: 400 * 86_400_000 } })
     taken(ledger, [claim])
     expect(isTaken(ledger, [claim], NOON + 399 * 86_400_000)).toBe(false)
     expect(isTaken(ledger, [claim], NOON + 400 * 86_400_000)).toBe(true)
@@ -61,8 +62,8 @@ describe('a counter', () => {
   it.each([
     ['key', { key: 'bob' }],
     ['name', { name: 'other' }],
-    ['window', { windowMs: 2 * MINUTE }],
-    ['unit', { unit: 'concurrency', windowMs: undefined }],
+    ['window', { window: { ms: 2 * MINUTE } }],
+    ['unit', { unit: 'concurrency', window: undefined }],
   ] as const)('is another one for another %s', (_what, members) => {
     const ledger = createLedger()
     taken(ledger, [requests({ limit: 1 })])
@@ -96,7 +97,7 @@ describe('the limits of one decision', () => {
       [first, second, full],
     ]) {
       const ledger = createLedger()
-      const refused = ledger.take(claims, NOON)
+      const refused = ledger.take(claims, ONE, NOON)
       expect(refused).toMatchObject({ taken: false, refusedBy: { claim: { name: 'full' } } })
       expect([left(ledger, first), left(ledger, second)]).toEqual([2, 2])
     }
@@ -105,7 +106,7 @@ describe('the limits of one decision', () => {
   it('are all told when one refuses, as they stand without this request', () => {
     const ledger = createLedger()
     taken(ledger, [requests()])
-    const refused = ledger.take([requests(), streams({ limit: 0 })], NOON)
+    const refused = ledger.take([requests(), streams({ limit: 0 })], ONE, NOON)
     expect(!refused.taken && refused.standings.map(standing => standing.remaining)).toEqual([1, 0])
   })
 
@@ -128,7 +129,7 @@ describe('the limits of one decision', () => {
     const ledger = createLedger()
     const claims = [streams({ limit: 3 }), streams({ limit: 2 })]
     const [one] = [taken(ledger, claims), taken(ledger, claims)]
-    one.release()
+    one.settle(DONE)
     expect(left(ledger, streams({ limit: 3 }))).toBe(2)
   })
 
@@ -158,7 +159,7 @@ describe('a limit', () => {
 
   it('that observes is not charged when another refuses', () => {
     const ledger = createLedger()
-    ledger.take([requests({ observe: true }), streams({ limit: 0 })], NOON)
+    ledger.take([requests({ observe: true }), streams({ limit: 0 })], ONE, NOON)
     expect(left(ledger, requests())).toBe(2)
   })
 })
@@ -168,14 +169,14 @@ describe('a reservation', () => {
     const ledger = createLedger()
     const [one] = [taken(ledger, [streams()]), taken(ledger, [streams()])]
     expect(isTaken(ledger, [streams()])).toBe(false)
-    one.release()
-    one.release()
+    one.settle(DONE)
+    one.settle(DONE)
     expect(left(ledger, streams())).toBe(1)
   })
 
   it('does not give back the request itself at its end', () => {
     const ledger = createLedger()
-    taken(ledger, [requests(), streams()]).release()
+    taken(ledger, [requests(), streams()]).settle(DONE)
     expect([left(ledger, requests()), left(ledger, streams())]).toEqual([1, 2])
   })
 
@@ -185,14 +186,14 @@ describe('a reservation', () => {
     taken(ledger, [requests(), streams()])
     one.giveBack()
     one.giveBack()
-    one.release()
+    one.settle(DONE)
     expect([left(ledger, requests()), left(ledger, streams())]).toEqual([1, 1])
   })
 
   it('that was released is not undone', () => {
     const ledger = createLedger()
     const one = taken(ledger, [requests()])
-    one.release()
+    one.settle(DONE)
     one.giveBack()
     expect(left(ledger, requests())).toBe(1)
   })
@@ -209,7 +210,7 @@ describe('a reservation', () => {
     const ledger = createLedger()
     const long = taken(ledger, [streams({ limit: 1 })])
     expect(isTaken(ledger, [streams({ limit: 1 })], NOON + 365 * 86_400_000)).toBe(false)
-    long.release()
+    long.settle(DONE)
     expect(isTaken(ledger, [streams({ limit: 1 })], NOON)).toBe(true)
   })
 })
@@ -235,27 +236,28 @@ describe('memory', () => {
   it('keeps, in a sweep, what still counts', () => {
     const ledger = createLedger()
     taken(ledger, [streams({ limit: 1 })])
-    taken(ledger, [requests({ key: 'slow', limit: 1, windowMs: 60 * MINUTE })])
+    taken(ledger, [requests({ key: 'slow', limit: 1, window: { ms: 60 * MINUTE } })])
     for (let count = 0; count < 5000; count++)
       taken(ledger, [requests({ key: `caller-${count}` })], NOON + MINUTE)
     expect(isTaken(ledger, [streams({ limit: 1 })], NOON + MINUTE)).toBe(false)
-    expect(isTaken(ledger, [requests({ key: 'slow', limit: 1, windowMs: 60 * MINUTE })], NOON + MINUTE)).toBe(
-      false,
-    )
+    expect(
+      isTaken(ledger, [requests({ key: 'slow', limit: 1, window: { ms: 60 * MINUTE } })], NOON + MINUTE),
+    ).toBe(false)
   })
 
   it('is not taken by what was refused', () => {
     const ledger = createLedger()
     for (let count = 0; count < 1000; count++)
-      ledger.take([streams({ key: `caller-${count}`, limit: 0 })], NOON)
+      ledger.take([streams({ key: `caller-${count}`, limit: 0 })], ONE, NOON)
     for (let count = 0; count < 1000; count++)
-      ledger.take([requests({ key: `caller-${count}`, limit: 0 })], NOON)
+      ledger.take([requests({ key: `caller-${count}`, limit: 0 })], ONE, NOON)
     expect(ledger.size()).toBe(0)
   })
 
   it('is given back by streams that ended', () => {
     const ledger = createLedger()
-    for (let count = 0; count < 1000; count++) taken(ledger, [streams({ key: `caller-${count}` })]).release()
+    for (let count = 0; count < 1000; count++)
+      taken(ledger, [streams({ key: `caller-${count}` })]).settle(DONE)
     expect(ledger.size()).toBe(0)
   })
 })
@@ -267,9 +269,9 @@ describe('memory', () => {
 describe.each(Array.from({ length: 16 }, (_, seed) => seed + 1))('with interleavings by seed %d', seed => {
   const WINDOW = 100
   const limits = [
-    { name: 'r', unit: 'requests', limit: 5, windowMs: WINDOW },
-    { name: 'wide', unit: 'requests', limit: 9, windowMs: 3 * WINDOW },
-    { name: 'c', unit: 'concurrency', limit: 3, windowMs: undefined },
+    { name: 'r', unit: 'requests', limit: 5, window: { ms: WINDOW } },
+    { name: 'wide', unit: 'requests', limit: 9, window: { ms: 3 * WINDOW } },
+    { name: 'c', unit: 'concurrency', limit: 3, window: undefined },
   ] as const
 
   it('never admits more than the limit, and holds nothing in the end', () => {
@@ -288,7 +290,7 @@ describe.each(Array.from({ length: 16 }, (_, seed) => seed + 1))('with interleav
         const key = pick(['ana', 'bob'])
         const claims = limits.filter(() => integer(4) > 0).map(limit => ({ ...limit, key, observe: false }))
         const before = claims.map(claim => left(ledger, claim, now))
-        const taking = ledger.take(claims, now)
+        const taking = ledger.take(claims, ONE, now)
         if (!taking.taken) {
           expect(claims.map(claim => left(ledger, claim, now))).toEqual(before)
           expect(before).toContain(0)
@@ -311,8 +313,8 @@ describe.each(Array.from({ length: 16 }, (_, seed) => seed + 1))('with interleav
         ]
         const undone = what === 9
         if (undone) reservation.giveBack()
-        else reservation.release()
-        if (integer(2)) reservation.release()
+        else reservation.settle(DONE)
+        if (integer(2)) reservation.settle(DONE)
         if (integer(2)) reservation.giveBack()
         for (const { claim, resetsAt } of reservation.standings) {
           const window = windows.get(`${claim.name} ${claim.key} ${resetsAt}`)
@@ -326,7 +328,7 @@ describe.each(Array.from({ length: 16 }, (_, seed) => seed + 1))('with interleav
       expect(3 - (free[0] ?? 0) + 3 - (free[1] ?? 0)).toBe(held)
     }
 
-    for (const { reservation } of running) reservation.release()
+    for (const { reservation } of running) reservation.settle(DONE)
     for (const key of ['ana', 'bob']) expect(left(ledger, { ...limits[2], key, observe: false }, now)).toBe(3)
   })
 })

@@ -15,7 +15,7 @@ function standing(
     key: 'ana',
     unit: 'requests',
     limit: 60,
-    windowMs: 60_000,
+    window: { ms: 60_000 },
     observe: false,
     ...members,
   }
@@ -38,7 +38,7 @@ describe('rateHeaders', () => {
   })
 
   it('say neither window nor reset of concurrency, which OpenAI does not know', () => {
-    const streams = standing('streams', 3, undefined, { unit: 'concurrency', limit: 4, windowMs: undefined })
+    const streams = standing('streams', 3, undefined, { unit: 'concurrency', limit: 4, window: undefined })
     expect(rateHeaders([streams], NOON)).toEqual({
       ratelimit: '"streams";r=3',
       'ratelimit-policy': '"streams";q=4',
@@ -47,7 +47,7 @@ describe('rateHeaders', () => {
 
   it('say all limits, in the order of the policy, and to OpenAI the tightest', () => {
     const headers = rateHeaders(
-      [standing('day', 100, 3_600_000, { limit: 200, windowMs: 86_400_000 }), standing('rpm', 4, 1000)],
+      [standing('day', 100, 3_600_000, { limit: 200, window: { ms: 86_400_000 } }), standing('rpm', 4, 1000)],
       NOON,
     )
     expect(headers).toEqual({
@@ -73,7 +73,7 @@ describe('rateHeaders', () => {
 
   it('never promise a reset in the past, and round a part of a second up', () => {
     expect(rateHeaders([standing('rpm', 4, -5)], NOON).ratelimit).toBe('"rpm";r=4;t=0')
-    expect(rateHeaders([standing('rpm', 4, 1, { windowMs: 250 })], NOON)).toMatchObject({
+    expect(rateHeaders([standing('rpm', 4, 1, { window: { ms: 250 } })], NOON)).toMatchObject({
       ratelimit: '"rpm";r=4;t=1',
       'ratelimit-policy': '"rpm";q=60;w=1',
     })

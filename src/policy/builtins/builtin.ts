@@ -12,6 +12,8 @@ export interface Evaluation {
   readonly nowNs: bigint
   /** What chance is drawn from. */
   readonly seed: string
+  /** Within work that can take long: ends the evaluation when its time is up. */
+  checkpoint(): void
 }
 
 export type Builtin = (operands: Value[], evaluation: Evaluation) => Value | undefined

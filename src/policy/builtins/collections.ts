@@ -1,6 +1,15 @@
 /** Collections: subsets, paths through graphs, flat lists, and the casts that OPA no longer recommends. */
 import { equal, RegoObject, RegoSet, type TypeName, typeName, type Value } from '../values.ts'
-import { array, type Builtin, BuiltinError, type Builtins, collection, object, typeError } from './builtin.ts'
+import {
+  array,
+  type Builtin,
+  BuiltinError,
+  type Builtins,
+  collection,
+  type Evaluation,
+  object,
+  typeError,
+} from './builtin.ts'
 
 export const collections: Builtins = {
   'object.subset': ([all, part]) => {
@@ -9,7 +18,8 @@ export const collections: Builtins = {
       throw new BuiltinError('both arguments object.subset must be of the same type or array and set')
     return answer
   },
-  'graph.reachable_paths': operands => paths(object(operands, 0), collection(operands, 1)),
+  'graph.reachable_paths': (operands, evaluation) =>
+    paths(object(operands, 0), collection(operands, 1), evaluation),
   'array.flatten': operands =>
     array(operands, 0).flatMap(member => (Array.isArray(member) ? member : [member])),
   cast_array: operands => collection(operands, 0),
@@ -59,40 +69,33 @@ function containsEach(all: readonly Value[], part: RegoSet): boolean {
   return all.length > 0 && all.filter(member => part.has(member)).length >= part.size
 }
 
-function paths(graph: RegoObject, roots: readonly Value[]): RegoSet {
+/** There can be as many as 2ⁿ: this looks at the clock. */
+function paths(graph: RegoObject, roots: readonly Value[], evaluation: Evaluation): RegoSet {
   const found = new RegoSet()
+
+  /** What was reached on one branch counts as reached on the next: OPA lists such a path cut short. */
+  function follow(node: Value, path: readonly Value[], reached: RegoSet): void {
+    evaluation.checkpoint()
+    const edges = edgesFrom(graph, node)
+    const longer = graph.has(node) ? [...path, node] : [...path]
+    if (edges.length === 0) found.add(longer)
+    for (const neighbour of edges) {
+      if (reached.has(neighbour)) {
+        found.add(longer)
+      } else {
+        reached.add(node)
+        follow(neighbour, longer, reached)
+      }
+    }
+  }
+
   for (const root of roots) {
     if (!graph.has(root)) continue
     const edges = edgesFrom(graph, root)
     if (edges.length === 0) found.add([root])
-    for (const neighbour of edges) follow(graph, neighbour, [root], new RegoSet([root]), found)
+    for (const neighbour of edges) follow(neighbour, [root], new RegoSet([root]))
   }
   return found
-}
-
-/** What was reached on one branch counts as reached on the next: OPA lists such a path once, cut short. */
-function follow(
-  graph: RegoObject,
-  node: Value,
-  path: readonly Value[],
-  reached: RegoSet,
-  found: RegoSet,
-): void {
-  if (!graph.has(node)) {
-    found.add([...path])
-    return
-  }
-  const longer = [...path, node]
-  const edges = edgesFrom(graph, node)
-  if (edges.length === 0) found.add(longer)
-  for (const neighbour of edges) {
-    if (reached.has(neighbour)) {
-      found.add(longer)
-    } else {
-      reached.add(node)
-      follow(graph, neighbour, longer, reached, found)
-    }
-  }
 }
 
 function edgesFrom(graph: RegoObject, node: Value): Value[] {

@@ -34,7 +34,14 @@ export const net: Builtins = {
     }
     return found
   },
-  'net.cidr_expand': operands => new RegoSet(expand(networkOf(string(operands, 0)))),
+  'net.cidr_expand': (operands, evaluation) => {
+    const addresses = new RegoSet()
+    for (const address of expand(networkOf(string(operands, 0)))) {
+      addresses.add(address)
+      evaluation.checkpoint()
+    }
+    return addresses
+  },
   'net.cidr_merge': operands => new RegoSet(merge(collection(operands, 0).map(mergeable))),
 }
 

@@ -63,8 +63,13 @@ function pairs(operands: readonly Value[]): [string, string][] {
     })
 }
 
+/** What replaces each character by a long text would not fit the module's memory. */
+const LONGEST_TEXT = 64 * 1024 * 1024
+
 /** As Go's Replacer: from left to right, at each place the first of the pairs that fits, each text once. */
 function replaceAll(text: string, replacements: readonly (readonly [string, string])[]): string {
+  const longest = replacements.reduce((most, [, replacement]) => Math.max(most, replacement.length), 1)
+  if (text.length * longest > LONGEST_TEXT) throw new BuiltinError('the text is too long', { halt: true })
   const [only] = replacements
   if (replacements.length === 1 && only && only[0] !== '') return text.split(only[0]).join(only[1])
   let out = ''

@@ -28,8 +28,8 @@ export const yaml: Builtins = {
   'yaml.is_valid': ([text]) => typeof text === 'string' && isYaml(text),
 }
 
-/** Aliases make a document larger than its text: no more than so many values. */
-const MOST_VALUES = 1_000_000
+/** Aliases make a document larger than its text: no more values than it has characters, or than this. */
+const FEWEST_VALUES = 100_000
 
 function isYaml(text: string): boolean {
   try {
@@ -53,17 +53,20 @@ function readYaml(text: string): Value {
   if (!first) return null
   const [error] = first.errors
   if (error) throw new BuiltinError(`yaml: ${error.message}`, { cause: error })
-  return new Converter(first).value(first.contents)
+  return new Converter(first, Math.max(text.length, FEWEST_VALUES)).value(first.contents)
 }
 
 class Converter {
   private readonly open = new Set<unknown>()
   private values = 0
 
-  constructor(private readonly document: Document) {}
+  constructor(
+    private readonly document: Document,
+    private readonly mostValues: number,
+  ) {}
 
   value(node: unknown): Value {
-    if (++this.values > MOST_VALUES) throw new BuiltinError('yaml: document contains excessive aliasing')
+    if (++this.values > this.mostValues) throw new BuiltinError('yaml: document contains excessive aliasing')
     if (node === null || node === undefined) return null
     if (isScalar(node)) return scalar(node)
     const target = isAlias(node) ? node.resolve(this.document) : node

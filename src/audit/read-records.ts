@@ -1,0 +1,119 @@
+/**
+ * Read records: the texts of the records in audit files, oldest first, one after the other.
+ *
+ * Lines, plain or gzipped, of one file or of its rotated parts; and the lists that OPA uploads as decision
+ * logs. Memory is bounded by the longest line, and by one list.
+ */
+import { createReadStream, existsSync } from 'node:fs'
+import { open } from 'node:fs/promises'
+import { pipeline } from 'node:stream'
+import { StringDecoder } from 'node:string_decoder'
+import { constants, createGunzip } from 'node:zlib'
+import { elementsOf } from '../contract/json-members.ts'
+
+export interface RecordText {
+  readonly text: string
+  /** False for what stands behind the last line feed: it may be half a line. */
+  readonly whole: boolean
+}
+
+/**
+ * The files that belong to one log, in the order in which they were written: `FILE.2`, `FILE.1`, `FILE`,
+ * each plain or with `.gz`.
+ */
+export function partsOf(file: string): string[] {
+  const parts: string[] = []
+  for (let number = 1; ; number++) {
+    const part = [`${file}.${number}`, `${file}.${number}.gz`].find(existsSync)
+    if (part === undefined) break
+    parts.unshift(part)
+  }
+  if (existsSync(file) || parts.length === 0) parts.push(file)
+  return parts
+}
+
+/** Batches, since a promise for each line costs more than reading it. @throws when the file cannot be read. */
+export async function* recordsIn(file: string): AsyncGenerator<RecordText[]> {
+  const decoder = new StringDecoder('utf8')
+  let rest = ''
+  for await (const chunk of await bytesOf(file)) {
+    const lines = (rest + decoder.write(chunk as Buffer)).split('\n')
+    rest = lines.pop() as string
+    const batch = lines.flatMap(textsIn)
+    if (batch.length > 0) yield batch
+  }
+  rest += decoder.end()
+  if (rest.trim() !== '') yield rest.startsWith('[') ? textsIn(rest) : [{ text: rest, whole: false }]
+}
+
+/** OPA uploads its decision logs as a list, on one line. */
+function textsIn(line: string): RecordText[] {
+  if (line === '' || line.trim() === '') return []
+  if (!line.startsWith('[')) return [{ text: line, whole: true }]
+  return elementsOf(line)?.map(text => ({ text, whole: true })) ?? [{ text: line, whole: false }]
+}
+
+const CHUNK_BYTES = 1 << 18
+const GZIP = Buffer.from([0x1f, 0x8b])
+
+/** Told by its first bytes, not by its name. */
+async function bytesOf(file: string): Promise<AsyncIterable<unknown>> {
+  const handle = await open(file)
+  const { buffer } = await handle.read(Buffer.alloc(2), 0, 2, 0).finally(() => handle.close())
+  const bytes = createReadStream(file, { highWaterMark: CHUNK_BYTES })
+  if (!buffer.equals(GZIP)) return bytes
+  // A log that is still written to ends in the middle of its gzip: what is there is read.
+  const unzip = createGunzip({ chunkSize: CHUNK_BYTES, finishFlush: constants.Z_SYNC_FLUSH })
+  pipeline(bytes, unzip, () => {})
+  return unzip
+}
+
+/**
+ * The last lines of a file that fit, newest last, without reading the rest of it.
+ *
+ * @param fits - Told of each line from the end on.
+ * @param most - How many lines are wanted.
+ */
+export async function lastRecords(
+  file: string,
+  most: number,
+  fits: (text: string) => boolean,
+): Promise<string[]> {
+  const found: string[] = []
+  const handle = await open(file)
+  try {
+    let end = (await handle.stat()).size
+    /** What stands before the first line feed that was seen: the end of a line that begins further up. */
+    let rest: Buffer = Buffer.alloc(0)
+    let isLast = true
+    while (end > 0 && found.length < most) {
+      const start = Math.max(0, end - CHUNK_BYTES)
+      const { buffer } = await handle.read(Buffer.alloc(end - start), 0, end - start, start)
+      const bytes = Buffer.concat([buffer, rest])
+      end = start
+      const lines = linesIn(bytes)
+      rest = start > 0 ? (lines.shift() as Buffer) : Buffer.alloc(0)
+      // What stands behind the last line feed is half a line, or nothing.
+      if (isLast && lines.length > 0) lines.pop()
+      if (lines.length > 0) isLast = false
+      while (lines.length > 0 && found.length < most) {
+        const text = (lines.pop() as Buffer).toString('utf8')
+        if (text !== '' && fits(text)) found.push(text)
+      }
+    }
+  } finally {
+    await handle.close()
+  }
+  return found.reverse()
+}
+
+function linesIn(bytes: Buffer): Buffer[] {
+  const lines: Buffer[] = []
+  let start = 0
+  for (let at = bytes.indexOf(0x0a); at >= 0; at = bytes.indexOf(0x0a, start)) {
+    lines.push(bytes.subarray(start, at))
+    start = at + 1
+  }
+  lines.push(bytes.subarray(start))
+  return lines
+}

@@ -1,0 +1,54 @@
+/** What a request may bring to a builtin: it answers or fails, soon. */
+import { describe, expect, it } from 'vitest'
+import { ask, codeOf } from '../rego.ts'
+
+function within(milliseconds: number, work: () => unknown): void {
+  const started = performance.now()
+  codeOf(work)
+  expect(performance.now() - started).toBeLessThan(milliseconds)
+}
+
+describe('hostile input', () => {
+  const long = 'a'.repeat(50_000)
+
+  it.each([
+    ['regex.replace(input.x, "(a*)*b", "x")', { x: long }],
+    ['regex.split("(a|aa)+$", input.x)', { x: `${long}b` }],
+    ['regex.globs_match(input.x, input.y)', { x: 'a*'.repeat(200), y: 'a*'.repeat(200) }],
+    ['sprintf("%1000000d%*d", [1, 1000000, 2])', {}],
+    ['sprintf(input.x, [1e308, 1])', { x: '%'.repeat(5000) }],
+    [
+      'strings.render_template("{{define \\"a\\"}}{{template \\"a\\" .}}{{end}}{{template \\"a\\" .}}", {})',
+      {},
+    ],
+    [
+      'yaml.unmarshal(input.x)',
+      {
+        x: `a: &a [x,x,x,x,x,x,x,x,x]\n${'bcdefghi'
+          .split('')
+          .map((c, i) => `${c}: &${c} [${Array(9).fill(`*${'abcdefgh'[i]}`).join()}]\n`)
+          .join('')}`,
+      },
+    ],
+    ['json.match_schema({}, {"$ref": "#"})', {}],
+    ['json.match_schema(1e100, {"multipleOf": 1e-300})', {}],
+    ['units.parse("1e999999")', {}],
+    ['net.cidr_expand("::/0")', {}],
+    ['numbers.range_step(0, 1e18, 1)', {}],
+    ['format_int(1e9999, 2)', {}],
+    ['graphql.is_valid(input.x, "type Query { a: Int }")', { x: '{'.repeat(20_000) }],
+    ['crypto.x509.parse_certificates(input.x)', { x: Buffer.alloc(20_000, 0x30).toString('base64') }],
+    ['replace(input.x, "a", input.x)', { x: long }],
+    ['semver.compare(input.x, input.x)', { x: `${'9'.repeat(20_000)}.0.0` }],
+    ['time.add_date(0, 9e15, 9e15, 9e15)', {}],
+    ['time.parse_ns(input.x, input.x)', { x: '2006'.repeat(5000) }],
+    ['uuid.parse(input.x)', { x: long }],
+  ])('%s', (expression, input) => {
+    within(3000, () => ask(expression, input, 'refuse'))
+  })
+
+  it('does not fetch what a schema refers to', () => {
+    expect(ask('json.verify_schema({"$ref": "http://127.0.0.1:1/x"})[0]')).toBe('false')
+    expect(ask('json.verify_schema({"$ref": "file:///etc/passwd"})[0]')).toBe('false')
+  })
+})
