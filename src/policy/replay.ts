@@ -5,8 +5,7 @@
  * refused with another status or code. Limits, pools, rewrites and messages may differ: they are no flip. A
  * record of which something was left out that the policy may look at is not guessed.
  */
-import { REFUSALS } from '../contract/errors.ts'
-import { GatewayError } from '../contract/errors.ts'
+import { GatewayError, REFUSALS } from '../contract/errors.ts'
 import type { Instant } from './engine.ts'
 import type { Reads } from './reads.ts'
 import { pointersIn, type Recorded, readRecorded } from './recorded.ts'

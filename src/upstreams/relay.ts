@@ -12,7 +12,10 @@ import type { Answered } from './forward.ts'
 import type { Timeouts } from './pools.ts'
 import { endingOf, protocolOf } from './stream-protocol.ts'
 
-export type RelayEnd = 'completed' | 'client_closed' | 'upstream_failed' | 'expired' | 'drained'
+export type RelayEnd = 'completed' | 'client_closed' | 'upstream_failed' | StopReason
+
+/** Why others end an answer that runs. */
+export type StopReason = 'expired' | 'revoked' | 'drained'
 
 export interface Relayed {
   readonly end: RelayEnd
@@ -39,7 +42,7 @@ export interface RelayNeeds {
 
 /** Lets others end a running answer: expiry, revocation, draining. */
 export interface StopHandle {
-  stop: ((why: 'expired' | 'drained') => void) | undefined
+  stop: ((why: StopReason) => void) | undefined
 }
 
 /** @param response - Its head was written. @returns When the answer is over but for its last byte. */

@@ -21,7 +21,7 @@ const SAID = {
   },
   expired: { message: 'The right to this answer has ended', type: 'permission_error', code: 'expired' },
   drained: { message: 'The gateway is stopping', type: 'server_error', code: 'overloaded' },
-  revoked: { message: 'The grant was revoked', type: 'permission_error', code: 'revoked' },
+  revoked: { message: 'The right to this answer was withdrawn', type: 'permission_error', code: 'revoked' },
 } as const
 
 /**

@@ -110,6 +110,18 @@ describe('streams', () => {
     expect((await gateway.audited(record => record.event === 'outcome')).outcome).toBe('expired')
   })
 
+  it('asks the policy again while a stream runs, and ends it when the answer has changed', async () => {
+    const until = (Date.now() + 1200) * 1e6
+    const policy = {
+      'gateway.rego': `package gateway\n\ndefault decision := {"allow": false}\n\ndecision := {"allow": true, "recheck_every": "300ms"} if time.now_ns() < ${until}\n`,
+    }
+    const gateway = await startGateway({ policy, targets: [slow.url] })
+    const text = await (await chat(gateway, { body: long })).text()
+    expect(text).not.toContain('[DONE]')
+    expect(text).toContain('"code":"revoked"')
+    expect((await gateway.audited(record => record.event === 'outcome')).outcome).toBe('revoked')
+  })
+
   it('does not make the gateway hold what a slow reader has not read', async () => {
     const fast = await startTinySlm()
     const gateway = await startGateway({ policy: OPEN_POLICY, targets: [fast.url] })

@@ -36,7 +36,7 @@ export function parseUrl(text: string): Url {
     query,
     forceQuery: mark >= 0 && query === '' && afterScheme.endsWith('?'),
   }
-  const fragments = { fragment: unescape(rawFragment), rawFragment }
+  const fragments = { fragment: unescaped(rawFragment), rawFragment }
   if (scheme !== '' && !rest.startsWith('/')) {
     return { ...parts, ...fragments, opaque: rest, hasUser: false, host: '', path: '', rawPath: '' }
   }
@@ -47,7 +47,7 @@ export function parseUrl(text: string): Url {
   const at = authority?.lastIndexOf('@') ?? -1
   const host = authority?.slice(at + 1) ?? ''
   if (/[ \\^`<>"]/.test(host)) throw invalid(text)
-  return { ...parts, ...fragments, opaque: '', hasUser: at >= 0, host, path: unescape(rawPath), rawPath }
+  return { ...parts, ...fragments, opaque: '', hasUser: at >= 0, host, path: unescaped(rawPath), rawPath }
 }
 
 /** The path as it is sent: as it was written if it could be sent so, else escaped anew. */
@@ -78,7 +78,7 @@ export function urlObject(url: Url): RegoObject {
   })
 }
 
-function unescape(text: string): string {
+function unescaped(text: string): string {
   if (/%(?![0-9A-Fa-f]{2})/.test(text)) throw invalid(text)
   return text.replace(/(?:%[0-9A-Fa-f]{2})+/g, run => Buffer.from(run.replaceAll('%', ''), 'hex').toString())
 }

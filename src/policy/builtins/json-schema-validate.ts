@@ -159,12 +159,13 @@ function items(result: Result, schema: Schema, values: readonly Value[]): void {
   const at = (i: number) => `${result.path}.${i}`
   if (Array.isArray(schema.items)) {
     const schemas = schema.items
-    schemas.slice(0, values.length).forEach((one, i) => result.merge(check(one, values[i] as Value, at(i))))
+    for (const [i, one] of schemas.slice(0, values.length).entries())
+      result.merge(check(one, values[i] as Value, at(i)))
     if (schemas.length > 0 && schemas.length < values.length)
       additionalItems(result, schema, values, schemas.length)
   } else if (schema.items) {
     const one = schema.items
-    values.forEach((value, i) => result.merge(check(one, value, at(i))))
+    for (const [i, value] of values.entries()) result.merge(check(one, value, at(i)))
   }
   const { minItems, maxItems } = schema.limits
   if (minItems && values.length < minItems.toNumber())
@@ -184,7 +185,8 @@ function additionalItems(
 ): void {
   if (rule === false) result.add('array_no_additional_items', 'No additional items allowed on array')
   else if (typeof rule === 'object') {
-    values.slice(from).forEach((value, i) => result.merge(check(rule, value, `${result.path}.${from + i}`)))
+    for (const [i, value] of values.slice(from).entries())
+      result.merge(check(rule, value, `${result.path}.${from + i}`))
   }
 }
 

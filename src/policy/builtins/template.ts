@@ -96,7 +96,7 @@ class Renderer {
     for (const [key, value] of entries) {
       this.variables.length = known
       const values = pipe.variables.length === 1 ? [value] : [key, value]
-      pipe.variables.forEach((name, i) => this.assign(name, values[i] as Value, pipe.declares))
+      for (const [i, name] of pipe.variables.entries()) this.assign(name, values[i] as Value, pipe.declares)
       try {
         this.walk(body, value)
       } catch (cause) {

@@ -139,11 +139,11 @@ const ESCAPES: Record<string, string> = {
 }
 
 function double(value: string): string {
-  const escaped = [...value].map(char => ESCAPES[char] ?? (SPECIAL.test(char) ? escape(char) : char))
-  return `"${escaped.join('')}"`
+  const chars = [...value].map(char => ESCAPES[char] ?? (SPECIAL.test(char) ? escaped(char) : char))
+  return `"${chars.join('')}"`
 }
 
-function escape(char: string): string {
+function escaped(char: string): string {
   const code = (char.codePointAt(0) as number).toString(16).toUpperCase()
   if (code.length <= 2) return `\\x${code.padStart(2, '0')}`
   return code.length <= 4 ? `\\u${code.padStart(4, '0')}` : `\\U${code.padStart(8, '0')}`
