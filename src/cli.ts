@@ -107,6 +107,23 @@ command(program, 'build [path]', 'write an OPA bundle of a policy, once its chec
     await build(folder ?? (policy?.path as string), { ...flags, entrypoint })
   })
 
+interface ExplainFlags extends Common {
+  readonly policy?: string
+  readonly decision?: string
+}
+
+const policyOption = (): Option =>
+  new Option('--policy <path>', "a folder of sources or a bundle, instead of the config's")
+
+command(program, 'explain <file>', 'what the policy decides of one request, and why; - reads stdin')
+  .addOption(formatOption())
+  .addOption(policyOption())
+  .option('--decision <id>', 'which record, in an audit log of many')
+  .action(async (file: string, flags: ExplainFlags) => {
+    const { explain } = await import('./toolbox/explain.ts')
+    await explain(file, flags)
+  })
+
 const keys = program.command('keys').description('API keys')
 
 interface KeyFlags extends Common {

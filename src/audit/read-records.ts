@@ -69,10 +69,10 @@ async function bytesOf(file: string): Promise<AsyncIterable<unknown>> {
 }
 
 /**
- * The last lines of a file that fit, newest last, without reading the rest of it.
+ * The latest records of a log that fit, oldest first. Read from the end on, and no further than is needed.
  *
- * @param fits - Told of each line from the end on.
- * @param most - How many lines are wanted.
+ * @param file - With its rotated parts, as far as they are not packed.
+ * @param most - How many are wanted.
  */
 export async function lastRecords(
   file: string,
@@ -80,31 +80,41 @@ export async function lastRecords(
   fits: (text: string) => boolean,
 ): Promise<string[]> {
   const found: string[] = []
+  for (const part of partsOf(file).reverse()) {
+    if (found.length >= most || part.endsWith('.gz') || !existsSync(part)) break
+    for await (const text of linesFromTheEnd(part)) {
+      if (fits(text)) found.push(text)
+      if (found.length >= most) break
+    }
+  }
+  return found.reverse()
+}
+
+/** Whole lines, the last first. */
+async function* linesFromTheEnd(file: string): AsyncGenerator<string> {
   const handle = await open(file)
   try {
     let end = (await handle.stat()).size
     /** What stands before the first line feed that was seen: the end of a line that begins further up. */
     let rest: Buffer = Buffer.alloc(0)
-    let isLast = true
-    while (end > 0 && found.length < most) {
+    let sawLineFeed = false
+    while (end > 0) {
       const start = Math.max(0, end - CHUNK_BYTES)
-      const { buffer } = await handle.read(Buffer.alloc(end - start), 0, end - start, start)
-      const bytes = Buffer.concat([buffer, rest])
+      const { bytesRead, buffer } = await handle.read(Buffer.alloc(end - start), 0, end - start, start)
+      const bytes = Buffer.concat([buffer.subarray(0, bytesRead), rest])
       end = start
       const lines = linesIn(bytes)
       rest = start > 0 ? (lines.shift() as Buffer) : Buffer.alloc(0)
-      // What stands behind the last line feed is half a line, or nothing.
-      if (isLast && lines.length > 0) lines.pop()
-      if (lines.length > 0) isLast = false
-      while (lines.length > 0 && found.length < most) {
-        const text = (lines.pop() as Buffer).toString('utf8')
-        if (text !== '' && fits(text)) found.push(text)
+      // Behind the last line feed stands half a line, or nothing.
+      if (!sawLineFeed && lines.length > 0) {
+        lines.pop()
+        sawLineFeed = true
       }
+      for (const line of lines.reverse()) if (line.length > 0) yield line.toString('utf8')
     }
   } finally {
     await handle.close()
   }
-  return found.reverse()
 }
 
 function linesIn(bytes: Buffer): Buffer[] {

@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { isUrl } from '../contract/addresses.ts'
-import { configSchema, type GatewayConfig } from '../contract/config.schema.ts'
+import { configSchema, type GatewayConfig, type TlsConfig } from '../contract/config.schema.ts'
 import type { Finding } from '../contract/findings.ts'
 import { compileSchema, type SchemaProblem } from '../contract/schema.ts'
 import { type ConfigDocument, type JsonPath, parseDocument, showPath } from './document.ts'
@@ -191,10 +191,12 @@ function valueAt(root: unknown, at: JsonPath): unknown {
 
 function resolvePaths(config: GatewayConfig, folder: string): GatewayConfig {
   const absolute = (name: string): string => path.resolve(folder, name)
+  const { tls } = config.listen
   const source = (name: string): string => (isUrl(name) ? name : absolute(name))
   const keys: string | readonly string[] = config.policy.signature.publicKeyFile ?? []
   return {
     ...config,
+    listen: { ...config.listen, ...(tls ? { tls: tlsPaths(tls, absolute) } : {}) },
     policy: {
       ...config.policy,
       path: source(config.policy.path),
@@ -204,10 +206,24 @@ function resolvePaths(config: GatewayConfig, folder: string): GatewayConfig {
     identity: {
       ...config.identity,
       apiKeys: { ...config.identity.apiKeys, file: absolute(config.identity.apiKeys.file) },
+      jwt: config.identity.jwt.map(issuer =>
+        issuer.keyFile === undefined ? issuer : { ...issuer, keyFile: absolute(issuer.keyFile) },
+      ),
     },
     audit: {
       ...config.audit,
       sinks: config.audit.sinks.map(sink => ({ ...sink, path: absolute(sink.path) })),
     },
+  }
+}
+
+function tlsPaths(
+  { certFile, keyFile, clientCaFile }: TlsConfig,
+  absolute: (name: string) => string,
+): TlsConfig {
+  return {
+    certFile: absolute(certFile),
+    keyFile: absolute(keyFile),
+    ...(clientCaFile === undefined ? {} : { clientCaFile: absolute(clientCaFile) }),
   }
 }

@@ -6,8 +6,9 @@ import { isLoopback, isSafeUrl, isUrl } from '../contract/addresses.ts'
 import type { GatewayConfig } from '../contract/config.schema.ts'
 import { parseDuration } from '../contract/units.ts'
 import type { JsonPath } from './document.ts'
+import { judgeIdentity } from './identity-rules.ts'
 
-interface Objection {
+export interface Objection {
   readonly code: string
   readonly path: JsonPath
   readonly message: string
@@ -23,6 +24,7 @@ export function judge(config: GatewayConfig): Objection[] {
     ...windowsThatHold(config),
     ...poolsThatCanBeTold(config),
     ...targetsThatCanBeAsked(config),
+    ...judgeIdentity(config),
   ]
 }
 

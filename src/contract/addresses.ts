@@ -1,5 +1,5 @@
 /** Internet addresses in the one form that policies, counters and records know. */
-import { isIPv6 } from 'node:net'
+import { isIP, isIPv6 } from 'node:net'
 
 /** `::ffff:10.1.2.3` is `10.1.2.3`; zones are cut off. */
 export function normaliseAddress(address: string): string {
@@ -31,4 +31,22 @@ export function isSafeUrl({ protocol, hostname }: URL): boolean {
 
 export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host)
+}
+
+/** An address, or all that share its first bits. */
+export interface Network {
+  readonly address: string
+  readonly bits: number
+  readonly family: 'ipv4' | 'ipv6'
+}
+
+/** @param text - Such as `10.0.0.0/8`, `2001:db8::/32`, `192.0.2.1`. @returns undefined when it is none. */
+export function parseNetwork(text: string): Network | undefined {
+  const [, host = '', bits] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? []
+  const address = normaliseAddress(host)
+  const version = host.includes('%') ? 0 : isIP(address)
+  if (version === 0 || (address !== host && bits !== undefined)) return undefined
+  const most = version === 4 ? 32 : 128
+  const shared = bits === undefined ? most : Number(bits)
+  return shared > most ? undefined : { address, bits: shared, family: version === 4 ? 'ipv4' : 'ipv6' }
 }

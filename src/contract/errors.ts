@@ -41,6 +41,11 @@ export const REFUSALS = {
   upstream_unavailable: { status: 502, type: 'server_error', title: 'No model server could answer' },
   upstream_timeout: { status: 504, type: 'server_error', title: 'The model server took too long' },
   policy_error: { status: 500, type: 'server_error', title: 'The gateway could not decide' },
+  identity_unavailable: {
+    status: 503,
+    type: 'server_error',
+    title: 'The identity provider does not answer; try again',
+  },
   audit_unavailable: { status: 503, type: 'server_error', title: 'The audit log cannot be written' },
 } as const satisfies Record<string, Refusal>
 

@@ -91,7 +91,7 @@ export interface Principal {
   readonly roles: readonly string[]
   readonly team: string | null
   readonly authenticated: boolean
-  /** How it was established: `api_key`, `anonymous`. */
+  /** How it was established: `api_key`, `jwt`, `introspection`, `client_certificate`, `anonymous`. */
   readonly method: string
   readonly key_id: string | null
   readonly claims: Readonly<Record<string, unknown>>

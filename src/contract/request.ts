@@ -2,6 +2,7 @@
  * A request as it stands once its head was read: facts, before anybody judged it.
  */
 import type { Operation } from './input.schema.ts'
+import type { EpochMs } from './units.ts'
 
 export interface RequestFacts {
   readonly method: string
@@ -15,6 +16,26 @@ export interface RequestFacts {
   readonly headers: ReadonlyMap<string, string>
   readonly clientIp: string
   readonly tls: boolean
+  /** The caller's own, not that of a proxy between. */
+  readonly certificate?: PresentedCertificate | undefined
+}
+
+/** A client certificate, as it was presented here or to a trusted proxy. */
+export interface PresentedCertificate {
+  /** Signed by an authority that is trusted with clients. */
+  readonly verified: boolean
+  /** RFC 4514: `CN=…,O=…`; empty when it has none. */
+  readonly subject: string
+  readonly uris: readonly string[]
+  readonly dns: readonly string[]
+  readonly emails: readonly string[]
+  /** Null, as the rest, where a proxy did not say. */
+  readonly issuer: string | null
+  readonly serial: string | null
+  /** SHA-256, lower-case hex. */
+  readonly fingerprint: string | null
+  readonly notBefore: EpochMs | null
+  readonly notAfter: EpochMs | null
 }
 
 /** A body as it came, and what it says. */

@@ -12,6 +12,7 @@ import { parseBody } from '../server/strict-json.ts'
 import type { Pools } from '../upstreams/pools.ts'
 import { route } from '../upstreams/route.ts'
 import type { Asker, Questions } from './question.ts'
+import { inScope, OUT_OF_SCOPE } from './scope.ts'
 import type { Visit } from './visit.ts'
 
 export interface OwnApi {
@@ -56,7 +57,7 @@ export function createOwnApi({ ledger, pools, questions }: OwnApiNeeds): OwnApi 
   function authorize(visit: Visit, asker: Asker, asked: RequestBody | undefined): object {
     const [problem] = validateAuthorize(asked?.value)
     if (problem) throw invalid(`${problem.pointer || 'The body'} ${problem.message}`)
-    const { method, path, headers } = asked?.value as {
+    const { method, path, headers } = (asked?.value ?? {}) as {
       method?: string
       path?: string
       headers?: Record<string, string>
@@ -67,7 +68,9 @@ export function createOwnApi({ ledger, pools, questions }: OwnApiNeeds): OwnApi 
       headers: headers ?? {},
     })
     const description = questions.describe(visit, asker, facts, imaginedBody(asked))
-    const { reasons: _, ...decision } = questions.decide(visit, asker, description).decision
+    const { reasons: _, ...decision } = inScope(asker.principal, facts, description.model)
+      ? questions.decide(visit, asker, description).decision
+      : OUT_OF_SCOPE
     const model = decision.rewrite?.model ?? description.model
     return {
       decision,

@@ -7,20 +7,17 @@
  * written, no refusal is answered before it is, and the last byte of an answer waits for its outcome.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { addressGroup } from '../contract/addresses.ts'
 import type { Decision } from '../contract/decision.schema.ts'
 import { GatewayError } from '../contract/errors.ts'
-import { GENERATING, type Principal } from '../contract/input.schema.ts'
+import { GENERATING } from '../contract/input.schema.ts'
 import type { RequestFacts } from '../contract/request.ts'
-import type { FailedAttempts } from '../identity/attempts.ts'
-import { identify } from '../identity/identify.ts'
-import type { Keyring } from '../identity/keyring.ts'
 import { admit, claimsOf, LimitRefusal } from '../limits/admit.ts'
 import { type Expectation, expectedAmounts, type Pricing, priceFor, usedAmounts } from '../limits/amounts.ts'
 import type { Ledger } from '../limits/ledger.ts'
 import { rateHeaders } from '../limits/rate-headers.ts'
 import type { Candidate } from '../policy/candidate.ts'
 import type { Revision } from '../policy/revision.ts'
+import type { TrustedProxies } from '../server/forwarded.ts'
 import { newId, requestIdOf } from '../server/ids.ts'
 import { intake } from '../server/intake.ts'
 import { isModelList, listModels } from '../server/models.ts'
@@ -32,11 +29,13 @@ import type { OperatorLog } from '../telemetry/operator-log.ts'
 import { ClientLeft } from '../upstreams/forward.ts'
 import type { Pools } from '../upstreams/pools.ts'
 import { route } from '../upstreams/route.ts'
+import { type CallerNeeds, callerOf } from './caller.ts'
 import { createOwnApi, isOwn } from './own-api.ts'
 import type { Passage } from './passage.ts'
 import { type Asker, createQuestions, instantOf } from './question.ts'
 import type { Recorder } from './recorder.ts'
 import { PolicyRefusal, refusalOf } from './refusal.ts'
+import { inScope, outOfScope } from './scope.ts'
 import { Visit } from './visit.ts'
 
 export interface PipelineNeeds {
@@ -51,17 +50,15 @@ export interface PipelineNeeds {
   /** Asked beside the policy in force, and never obeyed. */
   readonly candidate?: Candidate | undefined
   readonly log: OperatorLog
+  /** Believed about who their client is. */
+  readonly proxies: TrustedProxies
   /** What a reload of the config can change; read once per request. */
   settings(): Settings
 }
 
-export interface Settings {
+export interface Settings extends CallerNeeds {
   readonly maxBodyBytes: number
   readonly pricing: Pricing
-  readonly keyring: Keyring
-  readonly anonymous: Principal | undefined
-  /** Undefined: failed attempts are not limited. */
-  readonly attempts: FailedAttempts | undefined
 }
 
 export interface Pipeline {
@@ -106,10 +103,10 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
 
   async function pass(visit: Visit, settings: Settings): Promise<void> {
     const { revision } = visit
-    const facts = intake(visit.request)
+    const facts = intake(visit.request, needs.proxies)
     visit.facts = facts
     if (!revision) throw noPolicy()
-    const principal = await identified(facts, visit, settings)
+    const principal = await callerOf(facts, visit.now, settings)
     visit.principal = principal
     const asker = { principal, revision }
     const bytes = await readBody(visit.request, visit.response, settings.maxBodyBytes)
@@ -134,29 +131,11 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
     await passage.through(visit, facts, decision)
   }
 
-  async function identified(facts: RequestFacts, visit: Visit, settings: Settings): Promise<Principal> {
-    const credentials = {
-      authorization: facts.headers.get('authorization'),
-      'x-api-key': facts.headers.get('x-api-key'),
-      'api-key': facts.headers.get('api-key'),
-    }
-    try {
-      return identify(credentials, visit.now, settings)
-    } catch (error) {
-      const wait = await settings.attempts?.count(addressGroup(facts.clientIp))
-      if (wait === undefined) throw error
-      throw new GatewayError('rate_limited', 'too many failed attempts from this address', {
-        cause: error,
-        title: 'Too many failed attempts',
-        retryAfterSeconds: wait,
-      })
-    }
-  }
-
   function decide(visit: Visit, facts: RequestFacts, asker: Asker): Decision {
     const described = questions.describe(visit, asker, facts, visit.body)
     visit.described = described
     visit.model = described.model
+    if (!inScope(asker.principal, facts, described.model)) throw outOfScope()
     const began = performance.now()
     try {
       visit.decided = questions.decide(visit, asker, described)
@@ -183,7 +162,10 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
   async function answerModels(visit: Visit, facts: RequestFacts, asker: Asker): Promise<void> {
     const text = listModels(facts, pools.models(), ({ request, body }) => {
       const description = questions.describe(visit, asker, request, body)
-      return questions.decide(visit, asker, description).decision.allow
+      return (
+        inScope(asker.principal, request, description.model) &&
+        questions.decide(visit, asker, description).decision.allow
+      )
     })
     await recorder.decision(visit)
     await recorder.outcome(visit, { outcome: 'completed', status: 200, bytesOut: Buffer.byteLength(text) })

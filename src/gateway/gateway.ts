@@ -11,6 +11,7 @@ import { createRecorder } from '../corridor/recorder.ts'
 import { createLedger } from '../limits/ledger.ts'
 import { createCandidate } from '../policy/candidate.ts'
 import { createAdminListener } from '../server/admin-listener.ts'
+import { createTrustedProxies } from '../server/forwarded.ts'
 import { createPublicListener } from '../server/public-listener.ts'
 import { createMetrics, type Metrics } from '../telemetry/metrics.ts'
 import type { OperatorLog } from '../telemetry/operator-log.ts'
@@ -20,10 +21,12 @@ import { createProxy } from '../upstreams/proxy.ts'
 import { VERSION } from '../version.ts'
 import { type Watcher, watchPath } from '../watcher.ts'
 import { drain } from './drain.ts'
+import { createProviders } from './identity.ts'
 import { openCandidate, openPolicy } from './policies.ts'
 import { rollBack } from './rollback.ts'
 import { createSettings } from './settings.ts'
 import { inFlightOf, poolStatus, readiness } from './status.ts'
+import { readTls, watchTls } from './tls.ts'
 import { openAudit, recordMalformed } from './trail.ts'
 
 export interface Gateway {
@@ -69,7 +72,11 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const metrics: Metrics = createMetrics({ models: () => pools.models(), inFlight: () => inFlightOf(pools) })
   const pools = createPools({ now: steady, onChange: (pool, target, up) => metrics.target(pool, target, up) })
   pools.configure(config.pools)
-  const settings = createSettings({ config, log, now })
+  const providers = createProviders({ log, now })
+  const settings = createSettings({ config, log, now, providers })
+  const proxies = createTrustedProxies(config.listen.trustedProxies)
+  const tlsFiles = config.listen.tls
+  const tls = tlsFiles && readTls(tlsFiles)
 
   const audit = await openAudit(config, log, metrics, now)
   const labels = { app: 'sallyport', version: VERSION }
@@ -115,6 +122,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     metrics,
     log,
     candidate,
+    proxies,
     settings: settings.current,
   })
 
@@ -122,6 +130,8 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const publicListener = createPublicListener({
     maxHeaderBytes: parseSize(headers),
     connections: { total: connections, perAddress: connectionsPerAddress },
+    tls,
+    proxies,
     handle: pipeline.handle,
     onMalformed: (address, status, code) =>
       recordMalformed(audit, config, labels, { address, status, code, at: now() }),
@@ -140,7 +150,8 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   })
 
   await Promise.all([policy.reload(), candidateSource?.reload()])
-  const watchers: Watcher[] = []
+  const watchers: Watcher[] = [providers]
+  if (tls) watchers.push(watchTls(tlsFiles, tls, log, publicListener.renewTls))
   if (config.policy.watch) {
     watchers.push(policy.watch())
     if (candidateSource) watchers.push(candidateSource.watch())
@@ -187,7 +198,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   }
 
   return {
-    url: urlOf(config.listen.host, port),
+    url: urlOf(config.listen.host, port, tls ? 'https' : 'http'),
     adminUrl: urlOf(config.admin.host, adminPort),
     applyConfig,
     reloadPolicy: policy.reload,
@@ -196,7 +207,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   }
 }
 
-function urlOf(host: string, port: number): string {
+function urlOf(host: string, port: number, scheme = 'http'): string {
   const shown = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host
-  return `http://${shown.includes(':') ? `[${shown}]` : shown}:${port}`
+  return `${scheme}://${shown.includes(':') ? `[${shown}]` : shown}:${port}`
 }

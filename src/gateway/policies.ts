@@ -1,10 +1,14 @@
 /**
  * The policies that a gateway asks: the one in force and, beside it, perhaps a candidate.
  */
+import { lastRecords } from '../audit/read-records.ts'
 import type { GatewayConfig } from '../contract/config.schema.ts'
 import { parseDuration, parseSize } from '../contract/units.ts'
 import { type Activation, type Attempt, createActivation } from '../policy/activation.ts'
 import { trySamples } from '../policy/load.ts'
+import { isRecorded } from '../policy/recorded.ts'
+import type { ReplayGate } from '../policy/replay-step.ts'
+import { readImagined } from '../server/imagine.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { OperatorLog } from '../telemetry/operator-log.ts'
 import type { Pools } from '../upstreams/pools.ts'
@@ -36,14 +40,19 @@ export interface Policy extends Activation {
 export function openPolicy(needs: PoliciesNeeds, shown: string): Policy {
   const { log, metrics, record, stateFolder } = needs
   const source = { path: needs.config.policy.path, shown: shownSource(shown), stateFolder }
-  const policy = policyOf(needs, source, ({ outcome, revision, diagnostics, steps, from }) => {
-    metrics.reload(outcome)
-    if (revision !== null) metrics.policy(revision)
-    const origin = from === undefined ? {} : { from }
-    record(`policy.${outcome}`, outcome === 'activated' ? { revision, ...origin } : { diagnostics })
-    if (outcome === 'activated') log.info('policy_activated', { revision, steps, ...origin })
-    else log.error('policy_refused', { diagnostics })
-  })
+  const gate = replayGate(needs.config)
+  const policy = policyOf(
+    needs,
+    { ...source, replay: gate },
+    ({ outcome, revision, diagnostics, steps, from }) => {
+      metrics.reload(outcome)
+      if (revision !== null) metrics.policy(revision)
+      const origin = from === undefined ? {} : { from }
+      record(`policy.${outcome}`, outcome === 'activated' ? { revision, ...origin } : { diagnostics })
+      if (outcome === 'activated') log.info('policy_activated', { revision, steps, ...origin })
+      else log.error('policy_refused', { diagnostics })
+    },
+  )
   return {
     ...policy,
     rollback(id) {
@@ -69,7 +78,7 @@ export function openCandidate(needs: PoliciesNeeds, path: string): Policy {
 
 function policyOf(
   { config, pools, log, now, random }: PoliciesNeeds,
-  place: Pick<PolicySourceNeeds, 'path' | 'shown' | 'stateFolder'>,
+  place: Pick<PolicySourceNeeds, 'path' | 'shown' | 'stateFolder' | 'replay'>,
   onAttempt: (attempt: Attempt) => void,
 ): Policy {
   const { entrypoint, builtinErrors, maxMemory, activation, signature } = config.policy
@@ -87,6 +96,12 @@ function policyOf(
     ...place,
     signature,
     runTests: activation.tests,
+    scenarios: {
+      builtinErrors,
+      maxMemoryBytes: loading.maxMemoryBytes,
+      pools: pools.facts,
+      readRequest: readImagined,
+    },
     now,
     random,
     onNotKept: cause => log.warn('last_good_not_kept', { message: (cause as Error).message }),
@@ -113,6 +128,18 @@ function policyOf(
       await active.refresh()
     },
     watch: () => source.watch(() => void active.refresh()),
+  }
+}
+
+/** What was decided lately, from the end of the audit log. */
+function replayGate({ policy, audit }: GatewayConfig): ReplayGate | undefined {
+  const { last, maxFlips } = policy.activation.replay
+  if (last === 0) return undefined
+  const sink = audit.sinks.find(({ type }) => type === 'file')
+  const isQuestion = (line: string): boolean => isRecorded(line, policy.entrypoint)
+  return {
+    maxFlips,
+    lines: async () => (sink ? lastRecords(sink.path, last, isQuestion) : []),
   }
 }
 

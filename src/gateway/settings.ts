@@ -9,6 +9,7 @@ import { createFailedAttempts, type FailedAttempts } from '../identity/attempts.
 import { readKeyFile } from '../identity/key-file.ts'
 import { createKeyring, type Keyring } from '../identity/keyring.ts'
 import type { OperatorLog } from '../telemetry/operator-log.ts'
+import type { Providers } from './identity.ts'
 
 export interface LiveSettings {
   current(): Settings
@@ -20,24 +21,31 @@ export interface LiveSettings {
 export interface LiveSettingsNeeds {
   readonly config: GatewayConfig
   readonly log: OperatorLog
+  readonly providers: Providers
   now(): number
 }
 
 export function createSettings(needs: LiveSettingsNeeds): LiveSettings {
-  const { log, now } = needs
+  const { log, now, providers } = needs
   let { config } = needs
   let keyring: Keyring = createKeyring([])
   let keysSeen: string | undefined
   let attempts = attemptsOf(config)
+  providers.configure(config.identity)
   let settings = built()
 
   function built(): Settings {
+    const { known, asked, certificate } = providers.methods()
     return {
       maxBodyBytes: parseSize(config.limits.body),
       pricing: config.pricing,
-      keyring,
-      anonymous: anonymousOf(config),
       attempts,
+      methods: {
+        known: [keyring.principalOf, ...known],
+        asked,
+        certificate,
+        anonymous: anonymousOf(config),
+      },
     }
   }
 
@@ -68,6 +76,7 @@ export function createSettings(needs: LiveSettingsNeeds): LiveSettings {
       config = next
       // Counts of failed attempts survive a reload that does not touch their limit.
       if (JSON.stringify(next.limits.unauthenticated) !== before) attempts = attemptsOf(next)
+      providers.configure(next.identity)
       settings = built()
       reloadKeys()
     },

@@ -11,6 +11,8 @@ export interface FailedAttempts {
    * @returns Seconds to wait when the group has failed too often, else undefined.
    */
   count(group: string): Promise<number | undefined>
+  /** As `count`, counting nothing: whether the group has failed too often already. */
+  wait(group: string): Promise<number | undefined>
 }
 
 /** @param windowMs - At most 2,147,483,647: a longer timer would fire at once. */
@@ -26,6 +28,12 @@ export function createFailedAttempts(limit: number, windowMs: number): FailedAtt
         if (!(rejection instanceof RateLimiterRes)) throw rejection
         return Math.ceil(rejection.msBeforeNext / 1000)
       }
+    },
+    async wait(group) {
+      const standing = await limiter.get(group)
+      return standing && standing.consumedPoints >= limit
+        ? Math.ceil(standing.msBeforeNext / 1000)
+        : undefined
     },
   }
 }

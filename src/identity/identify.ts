@@ -1,53 +1,132 @@
 /**
- * Identify: the credential that a request presents → the principal it names.
+ * Identify: the credentials that a request presents → the principal they name.
+ *
+ * What is cheap to know comes first and answers at once: API keys, and tokens that were verified
+ * before. Only then is anybody asked, and only if the address has not failed too often.
  *
  * A credential that is not good is a refusal even where anonymous callers are let in: a caller
  * who thinks to be somebody must not be served as nobody.
  */
 import { GatewayError } from '../contract/errors.ts'
 import type { Principal } from '../contract/input.schema.ts'
+import type { PresentedCertificate } from '../contract/request.ts'
 import type { EpochMs } from '../contract/units.ts'
+import type { CertificateMethod } from './certificate.ts'
+import { BAD_CREDENTIAL, CHALLENGE, SEVERAL_CREDENTIALS } from './challenge.ts'
 
 export interface Credentials {
   readonly authorization: string | undefined
   readonly 'x-api-key': string | undefined
   readonly 'api-key': string | undefined
+  readonly certificate?: PresentedCertificate | undefined
 }
 
-export interface IdentifyNeeds {
-  readonly keyring: { principalOf(secret: string, now: EpochMs): Principal | undefined }
+/** Cheap: knows a credential by itself, or not at all. */
+export type Known = (credential: string, now: EpochMs) => Principal | undefined
+
+/**
+ * Costly: verifies a credential, or asks who can.
+ * @returns Undefined when it is not of this kind; else a promise of its principal, or of none when it is bad.
+ */
+export type Asked = (credential: string, now: EpochMs) => Promise<Principal | undefined> | undefined
+
+export interface Methods {
+  readonly known: readonly Known[]
+  readonly asked: readonly Asked[]
+  /** Undefined: certificates name nobody. */
+  readonly certificate: CertificateMethod | undefined
   readonly anonymous: Principal | undefined
 }
 
-const REALM = 'Bearer realm="sallyport"'
+const NOT_GOOD = 'the credential is unknown, revoked, expired or mistyped'
 
 /**
+ * @param admitWork - Called before anything costly. Rejects when this caller may not cause it.
  * @throws GatewayError `unauthenticated` without a good credential, `invalid_request` when several
- *   are presented that do not name the same principal.
+ *   are presented that do not name the same principal, `identity_unavailable` when nobody could tell.
  */
-export function identify(credentials: Credentials, now: EpochMs, needs: IdentifyNeeds): Principal {
-  const presented = secretsIn(credentials)
-  const [first, ...others] = presented
-  if (first === undefined) {
-    if (needs.anonymous) return needs.anonymous
-    throw refusal('no credential was presented', REALM)
+export function identify(
+  credentials: Credentials,
+  now: EpochMs,
+  methods: Methods,
+  admitWork: () => Promise<void>,
+): Principal | Promise<Principal> {
+  const secrets = secretsIn(credentials)
+  const certified = certifiedBy(credentials.certificate, now, methods)
+  if (secrets.length === 0) {
+    const principal = certified ?? methods.anonymous
+    if (principal) return principal
+    throw unauthenticated('no credential was presented', CHALLENGE)
   }
-  const principal = principalOf(first, now, needs)
-  for (const other of others) {
-    if (other !== first && principalOf(other, now, needs).id !== principal.id) {
-      throw new GatewayError('invalid_request', 'two credentials name two principals', {
-        title: 'More than one credential was presented',
-        headers: { 'www-authenticate': `${REALM}, error="invalid_request"` },
-      })
-    }
+  const principals: Principal[] = certified ? [certified] : []
+  for (const secret of secrets) {
+    const principal = knownBy(methods.known, secret, now)
+    if (!principal && methods.asked.length > 0) return askedFor(secrets, now, methods, admitWork, certified)
+    if (!principal) throw unauthenticated(NOT_GOOD)
+    principals.push(principal)
   }
-  return principal
+  return theOne(principals)
 }
 
-function principalOf(secret: string, now: EpochMs, { keyring }: IdentifyNeeds): Principal {
-  const principal = keyring.principalOf(secret, now)
-  if (principal) return principal
-  throw refusal('the credential is unknown, revoked, expired or mistyped', `${REALM}, error="invalid_token"`)
+async function askedFor(
+  secrets: readonly string[],
+  now: EpochMs,
+  { known, asked }: Methods,
+  admitWork: () => Promise<void>,
+  certified: Principal | undefined,
+): Promise<Principal> {
+  const principals: Principal[] = certified ? [certified] : []
+  for (const secret of secrets) {
+    const principal = knownBy(known, secret, now) ?? (await askedAbout(secret, now, asked, admitWork))
+    if (!principal) throw unauthenticated(NOT_GOOD)
+    principals.push(principal)
+  }
+  return theOne(principals)
+}
+
+async function askedAbout(
+  secret: string,
+  now: EpochMs,
+  asked: readonly Asked[],
+  admitWork: () => Promise<void>,
+): Promise<Principal | undefined> {
+  // One of our own keys, and the keyring does not know it: nobody else is shown it.
+  if (secret.startsWith('slp_')) return undefined
+  await admitWork()
+  for (const method of asked) {
+    const answer = method(secret, now)
+    if (answer) return answer
+  }
+  return undefined
+}
+
+function knownBy(known: readonly Known[], secret: string, now: EpochMs): Principal | undefined {
+  for (const method of known) {
+    const principal = method(secret, now)
+    if (principal) return principal
+  }
+  return undefined
+}
+
+function certifiedBy(
+  presented: PresentedCertificate | undefined,
+  now: EpochMs,
+  { certificate }: Methods,
+): Principal | undefined {
+  if (presented === undefined) return undefined
+  if (!presented.verified)
+    throw unauthenticated('a client certificate was presented that could not be verified')
+  return certificate?.(presented, now)
+}
+
+/** Of several credentials for the same principal the first says with which rights. */
+function theOne(principals: readonly Principal[]): Principal {
+  const [first, ...others] = principals as [Principal, ...Principal[]]
+  if (others.every(other => other.id === first.id)) return first
+  throw new GatewayError('invalid_request', 'two credentials name two principals', {
+    title: 'More than one credential was presented',
+    headers: { 'www-authenticate': SEVERAL_CREDENTIALS },
+  })
 }
 
 function secretsIn(credentials: Credentials): string[] {
@@ -60,10 +139,10 @@ function secretsIn(credentials: Credentials): string[] {
 
 function bearer(header: string): string {
   const match = /^Bearer +([^\s]+)$/i.exec(header)
-  if (!match) throw refusal('the Authorization header is not Bearer', `${REALM}, error="invalid_token"`)
+  if (!match) throw unauthenticated('the Authorization header is not Bearer')
   return match[1] as string
 }
 
-function refusal(message: string, challenge: string): GatewayError {
+function unauthenticated(message: string, challenge = BAD_CREDENTIAL): GatewayError {
   return new GatewayError('unauthenticated', message, { headers: { 'www-authenticate': challenge } })
 }

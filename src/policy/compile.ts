@@ -32,6 +32,8 @@ export interface Workshop {
   ): Promise<
     { bundle: Bundle; findings: readonly Finding[] } | { bundle: undefined; findings: readonly Finding[] }
   >
+  /** OPA's own account of one decision, at an instant: `opa eval --explain=full`. */
+  trace(entrypoint: string, inputText: string, nowNs: bigint): Promise<OpaOutput>
   close(): void
 }
 
@@ -105,9 +107,48 @@ export async function openWorkshop(snapshot: Snapshot, opa: OpaCommand, shown: s
       if (output.status !== 0) return { bundle: undefined, findings: findingsIn(output, show) }
       return { bundle: await readBundle(readFileSync(archive)), findings: [] }
     },
+    async trace(entrypoint, inputText, nowNs) {
+      const question = { rule: entrypoint.split('/'), inputText, nowNs }
+      const traced = await run(traceArgs(question, folder))
+      // OPA cannot write a trace in which a number is as `to_number("08")` leaves it.
+      return traced.stdout.startsWith('{') ? traced : run(traceArgs(question, folder, { plainNumbers: true }))
+    },
     close: () => rmSync(folder, { recursive: true, force: true }),
   }
 }
+
+interface TraceQuestion {
+  readonly rule: readonly string[]
+  readonly inputText: string
+  readonly nowNs: bigint
+}
+
+function traceArgs(
+  { rule, inputText, nowNs }: TraceQuestion,
+  folder: string,
+  { plainNumbers = false } = {},
+): string[] {
+  const inputFile = path.join(folder, 'input.json')
+  const helper = path.join(folder, 'trace.rego')
+  writeFileSync(inputFile, inputText)
+  writeFileSync(helper, TRACE_HELPER)
+  // Rules that an index would leave out are tried too, so that it can be said where they fail.
+  const flags = ['--explain', 'full', '--disable-indexing', '--show-builtin-errors', '--format', 'json']
+  const numbers = plainNumbers ? ` with to_number as data.${TRACE_PACKAGE}.number` : ''
+  const place = rule.map(part => JSON.stringify(part)).join('][')
+  const query = `data[${place}] with time.now_ns as ${nowNs}${numbers}`
+  return ['eval', '-b', '.', '--ignore', '*_test.rego', '-d', helper, '-i', inputFile, ...flags, query]
+}
+
+/** Its rules are no part of the policy. */
+export const TRACE_PACKAGE = 'sallyport_trace'
+
+const TRACE_HELPER = `package ${TRACE_PACKAGE}
+
+number(x) := to_number(regex.replace(trim_prefix(x, "+"), \`^(-?)0+([0-9])\`, "$1$2")) if is_string(x)
+
+number(x) := to_number(x) if not is_string(x)
+`
 
 /** For `--run`: tests by their names, and no other. */
 export function testPattern(names: readonly string[]): string {

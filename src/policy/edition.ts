@@ -9,12 +9,10 @@ import { bundleEdition, type Keeper, type VerifyNeeds } from './bundle-edition.t
 import { openWorkshop } from './compile.ts'
 import { type LoadNeeds, load, refused, type Stepper } from './load.ts'
 import { requireOpa } from './opa-command.ts'
+import { type OwnTestNeeds, runOwnTests } from './own-tests.ts'
 import { readSource, type Snapshot } from './source.ts'
 
-export interface CompileNeeds {
-  /** How the folder is written in findings. */
-  readonly shown: string
-  readonly entrypoint: string
+export interface CompileNeeds extends OwnTestNeeds {
   readonly runTests: boolean
   /** Checks as `sallyport check` does. */
   readonly strict?: boolean
@@ -48,16 +46,14 @@ const UNSIGNED = { required: false, publicKeyFile: [] }
 
 /** @throws Refused when a check or a test fails. */
 export async function compile(snapshot: Snapshot, needs: CompileNeeds, step: Stepper): Promise<Bundle> {
-  const workshop = await step('read', () => openWorkshop(snapshot, requireOpa(), needs.shown))
+  const opa = requireOpa()
+  const workshop = await step('read', () => openWorkshop(snapshot, opa, needs.shown))
   try {
     refuseIfAny(await step('check', () => workshop.check({ strict: needs.strict ?? false })))
     const { bundle, findings } = await step('compile', () => workshop.build(needs.entrypoint))
     if (!bundle) throw new Refused(findings)
-    if (needs.runTests) {
-      const { results, findings } = await step('tests', () => workshop.test())
-      const failed = results.filter(result => result.outcome === 'fail')
-      refuseIfAny([...findings, ...failed.map(failureOf)])
-    }
+    if (needs.runTests)
+      refuseIfAny(await step('tests', () => runOwnTests({ snapshot, workshop, opa, bundle }, needs)))
     return bundle
   } finally {
     workshop.close()
@@ -66,16 +62,4 @@ export async function compile(snapshot: Snapshot, needs: CompileNeeds, step: Ste
 
 function refuseIfAny(findings: readonly Finding[]): void {
   if (findings.length > 0) throw new Refused(findings)
-}
-
-function failureOf(failure: { name: string; file: string; line: number; message: string }): Finding {
-  const { file, line } = failure
-  return {
-    severity: 'error',
-    code: 'test_failed',
-    message: `${failure.name}: ${failure.message}`,
-    file,
-    line,
-    column: 1,
-  }
 }

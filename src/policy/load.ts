@@ -1,10 +1,15 @@
 /**
- * Load: a compiled bundle → a revision that has answered the samples.
+ * Load: a compiled bundle → a revision that has answered the samples and, where that is wanted, the latest
+ * requests once more.
  */
 import { GatewayError } from '../contract/errors.ts'
 import { Refused } from './activation.ts'
+import type { Bundle } from './bundle.ts'
 import { createEngine } from './engine.ts'
 import { EngineError } from './engine-error.ts'
+import { findOpa } from './opa-command.ts'
+import { readsOfBundle } from './plan.ts'
+import { type ReplayGate, tryReplay } from './replay-step.ts'
 import { createRevision, type Revision, UndefinedDecision } from './revision.ts'
 import { SAMPLE_INSTANT, sampleInputs } from './samples.ts'
 
@@ -18,14 +23,22 @@ export interface LoadNeeds {
   readonly maxEvaluationMs: number
   models(): readonly string[]
   pools(): object
+  /** Decides the latest requests again. */
+  readonly replay?: ReplayGate | undefined
 }
+
+/**
+ * How much longer than a sample a decision on a request may take before it is interrupted and refused: a
+ * busy machine must refuse nothing, and a policy that runs away must not stop the gateway.
+ */
+const LEEWAY = 20
 
 /** Runs one step of an activation, timed. */
 export type Stepper = <T>(name: string, work: () => T | Promise<T>) => Promise<T>
 
 /** @throws Refused */
 export async function load(
-  bundle: { readonly wasm: Uint8Array; readonly dataText: string },
+  bundle: Pick<Bundle, 'wasm' | 'dataText'> & Partial<Pick<Bundle, 'files'>>,
   id: string,
   needs: LoadNeeds,
   step: Stepper,
@@ -34,7 +47,8 @@ export async function load(
   const { entrypoint, builtinErrors, maxMemoryBytes } = needs
   const engine = await step('load', () => {
     try {
-      return createEngine({ wasm, dataText, builtinErrors, maxMemoryBytes })
+      const maxEvaluationMs = needs.maxEvaluationMs * LEEWAY
+      return createEngine({ wasm, dataText, builtinErrors, maxMemoryBytes, maxEvaluationMs })
     } catch (cause) {
       if (cause instanceof EngineError) throw refused(needs, cause.code, cause.message)
       throw cause
@@ -47,11 +61,23 @@ export async function load(
   const revision = createRevision(id, engine, entrypoint)
   try {
     await step('samples', () => trySamples(revision, needs))
+    const { replay } = needs
+    if (replay)
+      await step('replay', async () => tryReplay(replay, await replayNeeds(revision, bundle, needs)))
   } catch (cause) {
     revision.close()
     throw cause
   }
   return revision
+}
+
+async function replayNeeds(
+  { decide }: Revision,
+  { files }: Partial<Pick<Bundle, 'files'>>,
+  { entrypoint, shown }: LoadNeeds,
+): Promise<Parameters<typeof tryReplay>[1]> {
+  const reads = await readsOfBundle(files ?? new Map(), entrypoint, findOpa())
+  return { entrypoint, shown, reads, decide }
 }
 
 /** How often a sample is timed; the best counts, so that a busy machine refuses nothing. */

@@ -23,12 +23,12 @@ export const FIRST_NATIVE = 0x10000
 /** So many countings pass between two looks: some tens of microseconds. */
 const TICK_EVERY = 4096
 /** What every loop over values, every allocation and every search goes through. */
+const COUNTED = ['opa_value_iter', 'opa_malloc', 'opa_value_compare', 'opa_strncmp']
 /** Digits, and zeros before or after them, that a number may have in arithmetic. */
 const MOST_DIGITS = 10_000
 /** Where libmpdec keeps a number's exponent and its count of digits. */
 const DECIMAL_EXPONENT = 4
 const DECIMAL_DIGITS = 8
-const COUNTED = ['opa_value_iter', 'opa_malloc', 'opa_value_compare', 'opa_strncmp']
 
 // biome-ignore format: a table
 const OP = {
@@ -67,11 +67,11 @@ function mendNatives(module: ModuleParts): void {
     const index = module.names.get(native.symbol)
     if (index === undefined || done.has(index) || module.parameters(index) !== native.operands) continue
     done.add(index)
-    const host = BUILTINS.has(name)
     const own = native.errs ? ownAnswer(module, index, native.operands, callHost) : undefined
-    if (name === 'concat' && own)
-      module.replace(index, body(1, [...forSets(module, 1, callHost, own), [OP.end]]))
-    else if (host) module.replace(index, body(0, [callHost, [OP.end]]))
+    const odd = own && oddOperands(module, name, native.operands)
+    if (own && odd)
+      module.replace(index, body(1, [...odd, [OP.if, I32], callHost, [OP.else], ...own, [OP.end, OP.end]]))
+    else if (BUILTINS.has(name)) module.replace(index, body(0, [callHost, [OP.end]]))
     else if (own) module.replace(index, body(1, [...own, [OP.end]]))
   }
 }
@@ -92,17 +92,27 @@ function ownAnswer(module: ModuleParts, index: number, operands: number, callHos
   ]
 }
 
-/** One way for an operand that is a set, another for the rest. */
-function forSets(module: ModuleParts, operand: number, whenSet: Uint8Array, otherwise: Code): Code {
-  const typeOf = module.names.get('opa_value_type')
-  if (typeOf === undefined) return otherwise
-  return [
-    [OP.localGet, operand, OP.call, ...u32(typeOf), OP.i32Const, SET_TYPE, OP.i32Eq, OP.if, I32],
-    whenSet,
-    [OP.else],
-    ...otherwise,
-    [OP.end],
-  ]
+/** For natives that are right but for some operands: finds whether these are such, and the host is to answer. */
+function oddOperands(module: ModuleParts, name: string, operands: number): Code | undefined {
+  const call = (symbol: string) => [OP.call, ...u32(module.names.get(symbol) ?? missing(symbol))]
+  switch (name) {
+    case 'concat':
+      // A set has another order here than in OPA.
+      return [[OP.localGet, 1, ...call('opa_value_type'), OP.i32Const, SET_TYPE, OP.i32Eq]]
+    case 'div': {
+      // 0/0 would be the end of the module, and a request may bring both.
+      const divisor = operands
+      return [
+        [OP.localGet, 1, ...call('opa_number_to_bf'), OP.localTee, divisor, OP.if, I32],
+        [OP.localGet, divisor, ...call('mpd_iszero'), OP.else, OP.i32Const, 0, OP.end],
+      ]
+    }
+  }
+  return undefined
+}
+
+function missing(symbol: string): never {
+  throw new EngineError('bad_module', `the policy has no ${symbol}, as OPA's policies have`)
 }
 
 /**

@@ -48,6 +48,11 @@ export function readRecorded(line: string, entrypoint: string): Reading {
   }
 }
 
+/** Whether a line holds a decision that can be made again. */
+export function isRecorded(line: string, entrypoint: string): boolean {
+  return typeof readRecorded(line, entrypoint) === 'object'
+}
+
 /** OPA writes the path of a query as it came, with or without a slash before it. */
 function isOf(path: string | undefined, entrypoint: string): boolean {
   return path === undefined || path === '' || stringIn(path).replace(/^\//, '') === entrypoint

@@ -7,6 +7,7 @@
  */
 import { GatewayError, REFUSALS } from '../contract/errors.ts'
 import type { Instant } from './engine.ts'
+import { EngineError } from './engine-error.ts'
 import type { Reads } from './reads.ts'
 import { pointersIn, type Recorded, readRecorded } from './recorded.ts'
 import type { Decided } from './revision.ts'
@@ -58,7 +59,6 @@ export interface ReplayNeeds {
 }
 
 export interface Replay {
-  /** @param whole - False when the line may have been cut off. */
   take(line: string): void
   summary(): ReplaySummary
 }
@@ -74,7 +74,7 @@ export function createReplay({ entrypoint, reads, decide }: ReplayNeeds): Replay
   const isMasked = remembering((erased: string) =>
     pointersIn(erased).some(pointer => pointer.startsWith('/result') || reads.mayDependOn(pointer)),
   )
-  const recordedVerdict = remembering((result: string) => verdictIn(JSON.parse(result)))
+  const recordedVerdict = remembering(verdictOf)
 
   function take(line: string): void {
     const recorded = readRecorded(line, entrypoint)
@@ -88,8 +88,13 @@ export function createReplay({ entrypoint, reads, decide }: ReplayNeeds): Replay
       counts.masked++
       return
     }
-    counts.decided++
     const now = decideAgain(recorded)
+    if (now === undefined) {
+      counts.records--
+      counts.torn++
+      return
+    }
+    counts.decided++
     // The same text is the same decision; most are.
     if (typeof now === 'string' && now === recorded.result) return
     const verdict = typeof now === 'string' ? recordedVerdict(now) : now
@@ -97,12 +102,13 @@ export function createReplay({ entrypoint, reads, decide }: ReplayNeeds): Replay
     if (isFlip(before, verdict)) addFlip(recorded, before, verdict)
   }
 
-  /** @returns The text of the decision, or why there is none. */
-  function decideAgain({ input, nowNs, id }: Recorded): string | Verdict {
+  /** @returns The text of the decision, or why there is none; undefined when the record holds no input at all. */
+  function decideAgain({ input, nowNs, id }: Recorded): string | Verdict | undefined {
     try {
       return decide(input, { nowNs, seed: id }).text
     } catch (cause) {
       if (!(cause instanceof GatewayError)) throw cause
+      if (cause.cause instanceof EngineError && cause.cause.code === 'bad_input') return undefined
       return { allow: false, rule: null, status: cause.status, code: cause.code, error: cause.message }
     }
   }
@@ -150,6 +156,14 @@ const NO_DECISION: Verdict = {
   rule: null,
   status: REFUSALS.policy_error.status,
   code: 'policy_error',
+}
+
+function verdictOf(text: string): Verdict {
+  try {
+    return verdictIn(JSON.parse(text))
+  } catch {
+    return NO_DECISION
+  }
 }
 
 /** @param result - What a policy answered: a decision, or of another policy true or false. */

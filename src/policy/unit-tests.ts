@@ -39,18 +39,27 @@ export async function runUnitTests(needs: UnitTestNeeds): Promise<UnitTestRun> {
   if (tests.length === 0) return { results: [], findings: [] }
   const built = await buildTests(source, tests, needs)
   if (!built.bundle) return { results: [], findings: built.findings }
-  const engine = createEngine({
-    ...built.bundle,
-    // As `opa test` does: a test may be about what is undefined.
-    builtinErrors: 'undefined',
-    maxMemoryBytes: needs.maxMemoryBytes,
-    maxEvaluationMs: MOST_MS,
-  })
+  let engine: TermEngine | undefined
   try {
-    const results = tests.flatMap(test => resultsOf(test, engine, needs.instant))
+    const loaded = createEngine({
+      ...built.bundle,
+      // As `opa test` does: a test may be about what is undefined.
+      builtinErrors: 'undefined',
+      maxMemoryBytes: needs.maxMemoryBytes,
+      maxEvaluationMs: MOST_MS,
+    })
+    engine = loaded
+    const results = tests.flatMap(test => resultsOf(test, loaded, needs.instant))
     return { results, findings: tests.flatMap(notRun) }
+  } catch (cause) {
+    if (!(cause instanceof EngineError)) throw cause
+    const { code, message } = cause
+    return {
+      results: [],
+      findings: [{ severity: 'error', code, message, file: needs.shown, line: 0, column: 0 }],
+    }
   } finally {
-    engine.close()
+    engine?.close()
   }
 }
 

@@ -210,9 +210,10 @@ function namesIn(sections: readonly { id: number; payload: Uint8Array }[]): Map<
       const kind = cursor.byte()
       const part = new Cursor(cursor.slice(cursor.u32()))
       // Of two functions with one name the first is OPA's own.
-      if (kind === 1)
+      if (kind === 1) {
         const found = part.vector(() => [part.u32(), part.name()] as const)
         for (const [index, name] of found.reverse()) names.set(name, index)
+      }
     }
   }
   return names

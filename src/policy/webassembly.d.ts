@@ -3,6 +3,8 @@ declare namespace WebAssembly {
   type ModuleImports = Record<string, unknown>
   type Exports = Record<string, unknown>
 
+  function validate(bytes: Uint8Array): boolean
+
   class Module {
     constructor(bytes: Uint8Array)
   }

@@ -8,6 +8,8 @@ import { normaliseAddress } from '../contract/addresses.ts'
 import { GatewayError } from '../contract/errors.ts'
 import type { Operation } from '../contract/input.schema.ts'
 import type { RequestFacts } from '../contract/request.ts'
+import { type ConnectionHead, presentedCertificate } from './certificates.ts'
+import { clientAddress, createTrustedProxies, type TrustedProxies } from './forwarded.ts'
 
 const REFUSED_METHODS = new Set(['CONNECT', 'TRACE'])
 
@@ -27,11 +29,13 @@ export interface RequestHead {
   readonly method?: string | undefined
   readonly url?: string | undefined
   readonly rawHeaders: readonly string[]
-  readonly socket: { readonly remoteAddress?: string | undefined }
+  readonly socket: ConnectionHead
 }
 
+const NO_PROXIES = createTrustedProxies([])
+
 /** @throws GatewayError `invalid_request` */
-export function intake(request: RequestHead): RequestFacts {
+export function intake(request: RequestHead, proxies: TrustedProxies = NO_PROXIES): RequestFacts {
   const method = request.method ?? ''
   if (REFUSED_METHODS.has(method)) throw malformed(`the method ${method} is refused`)
   const headers = collectHeaders(request.rawHeaders)
@@ -45,6 +49,7 @@ export function intake(request: RequestHead): RequestFacts {
     throw malformed('the body is compressed', 'Compressed bodies are not accepted')
   }
   const { path, search, segments } = normaliseTarget(request.url ?? '')
+  const peer = normaliseAddress(request.socket.remoteAddress ?? '')
   return {
     method,
     path,
@@ -52,8 +57,9 @@ export function intake(request: RequestHead): RequestFacts {
     segments,
     operation: operationOf(path),
     headers,
-    clientIp: normaliseAddress(request.socket.remoteAddress ?? ''),
+    clientIp: clientAddress(peer, headers, proxies),
     tls: 'encrypted' in request.socket,
+    certificate: presentedCertificate(request.socket, headers, proxies.has(peer)),
   }
 }
 

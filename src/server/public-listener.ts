@@ -5,10 +5,13 @@
  * prototype of each one after Node has built it, which costs more than the rest of it together.
  */
 import http, { type IncomingMessage, type ServerResponse } from 'node:http'
+import https from 'node:https'
 import type { Socket } from 'node:net'
+import type { SecureContextOptions } from 'node:tls'
 import express from 'express'
 import { normaliseAddress } from '../contract/addresses.ts'
 import { errorBody } from '../contract/errors.ts'
+import type { TrustedProxies } from './forwarded.ts'
 
 export interface PublicListener {
   /** @returns The port. @throws when the address cannot be had. */
@@ -17,6 +20,16 @@ export interface PublicListener {
   close(): Promise<void>
   closeAllConnections(): void
   limitConnections(limits: ConnectionLimits): void
+  /** For new connections; those that stand go on with what they began with. */
+  renewTls(material: TlsMaterial): void
+}
+
+/** PEM. */
+export interface TlsMaterial {
+  readonly cert: string
+  readonly key: string
+  /** Who signs client certificates; without it nobody is asked for one. */
+  readonly ca: string | undefined
 }
 
 export interface ConnectionLimits {
@@ -27,6 +40,10 @@ export interface ConnectionLimits {
 export interface PublicListenerNeeds {
   readonly maxHeaderBytes: number
   readonly connections: ConnectionLimits
+  /** Undefined: plain HTTP. */
+  readonly tls: TlsMaterial | undefined
+  /** Many callers come from one of these, so its connections are not counted. */
+  readonly proxies: TrustedProxies
   /** Never rejects. */
   handle(request: IncomingMessage, response: ServerResponse): Promise<void>
   /** A request so malformed that it never became one. Resolves when it is on record. */
@@ -39,17 +56,16 @@ export function createPublicListener(needs: PublicListenerNeeds): PublicListener
   app.disable('etag')
   app.use((request, response) => void needs.handle(request, response))
 
-  const server = http.createServer(
-    {
-      ...bornWith(app),
-      maxHeaderSize: needs.maxHeaderBytes,
-      requireHostHeader: true,
-      requestTimeout: 120_000,
-      headersTimeout: 20_000,
-      keepAliveTimeout: 65_000,
-    },
-    app,
-  )
+  const options = {
+    ...bornWith(app),
+    maxHeaderSize: needs.maxHeaderBytes,
+    requireHostHeader: true,
+    requestTimeout: 120_000,
+    headersTimeout: 20_000,
+    keepAliveTimeout: 65_000,
+  }
+  const secure = needs.tls && https.createServer({ ...options, ...tlsOptions(needs.tls) }, app)
+  const server = secure ?? http.createServer(options, app)
   // The body is asked for once the caller is known, and not before.
   server.on('checkContinue', app)
   server.on('checkExpectation', app)
@@ -64,14 +80,17 @@ export function createPublicListener(needs: PublicListenerNeeds): PublicListener
   })
 
   const perAddress = new Map<string, number>()
+  const sockets = new Set<Socket>()
   let limits = needs.connections
   server.maxConnections = limits.total
   server.on('connection', (socket: Socket) => {
     const address = normaliseAddress(socket.remoteAddress ?? '')
     const open = (perAddress.get(address) ?? 0) + 1
-    if (open > limits.perAddress) return void socket.destroy()
+    if (open > limits.perAddress && !needs.proxies.has(address)) return void socket.destroy()
     perAddress.set(address, open)
+    sockets.add(socket)
     socket.once('close', () => {
+      sockets.delete(socket)
       const left = (perAddress.get(address) ?? 1) - 1
       if (left > 0) perAddress.set(address, left)
       else perAddress.delete(address)
@@ -105,12 +124,33 @@ export function createPublicListener(needs: PublicListenerNeeds): PublicListener
         server.close(() => resolve())
         server.closeIdleConnections()
       }),
-    closeAllConnections: () => server.closeAllConnections(),
+    closeAllConnections() {
+      server.closeAllConnections()
+      // One that is still in its handshake is nobody's connection yet.
+      for (const socket of sockets) socket.destroy()
+    },
     limitConnections(next) {
       limits = next
       server.maxConnections = next.total
     },
+    renewTls: material => secure?.setSecureContext(secureContext(material)),
   }
+}
+
+const HANDSHAKE_MS = 10_000
+
+/** A certificate that cannot be verified is answered 401, which tells more than a broken handshake. */
+function tlsOptions(material: TlsMaterial): https.ServerOptions {
+  return {
+    ...secureContext(material),
+    requestCert: material.ca !== undefined,
+    rejectUnauthorized: false,
+    handshakeTimeout: HANDSHAKE_MS,
+  }
+}
+
+function secureContext({ cert, key, ca }: TlsMaterial): SecureContextOptions {
+  return { cert, key, ...(ca === undefined ? {} : { ca }), minVersion: 'TLSv1.2' }
 }
 
 const MALFORMED: Readonly<Record<string, readonly [number, string]>> = {

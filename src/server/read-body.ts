@@ -11,6 +11,8 @@ import { GatewayError } from '../contract/errors.ts'
  */
 export function readBody(request: IncomingMessage, response: ServerResponse, limit: number): Promise<Buffer> {
   const declared = Number(request.headers['content-length'] ?? 0)
+  // Its events are over: nothing would tell that the rest never comes.
+  if (request.destroyed) return Promise.reject(halfBody())
   if (declared > limit) return Promise.reject(tooLarge(`${declared} bytes are declared`))
   if (request.headers.expect !== undefined) response.writeContinue()
   return new Promise((resolve, reject) => {

@@ -1,41 +1,90 @@
 /**
- * `check`: the config, then the policy: OPA's strict mode, types by the published input schema,
- * builtins that are not offered.
+ * `check`: the config, then the policy: OPA's strict mode, types by the published input schema, builtins that
+ * are not offered, answers of the wrong shape, and a lint for what hurts at a gate.
  */
 import { statSync } from 'node:fs'
 import { isUrl } from '../contract/addresses.ts'
 import type { GatewayConfig } from '../contract/config.schema.ts'
 import type { Finding } from '../contract/findings.ts'
-import { openWorkshop } from '../policy/compile.ts'
+import { Refused } from '../policy/activation.ts'
+import { openWorkshop, type Workshop } from '../policy/compile.ts'
+import { lookAt } from '../policy/edition.ts'
+import { lint } from '../policy/lint/lint.ts'
+import { type LoadNeeds, load } from '../policy/load.ts'
 import { requireOpa } from '../policy/opa-command.ts'
-import { readSource, SourceError } from '../policy/source.ts'
+import { isTest, readSource, type Snapshot, SourceError } from '../policy/source.ts'
 import { configFor, shownPath } from './config.ts'
 import { CommandExit, EXIT, print, printFindings, type ReportFormat } from './output.ts'
+import { settingOf } from './setting.ts'
 
 export async function check(configFile: string, format: ReportFormat): Promise<void> {
   const config = configFor(configFile, format)
   const findings = await policyFindings(config)
   if (format === 'json' || findings.length > 0) printFindings(findings, format)
-  if (findings.some(finding => finding.severity === 'error')) throw new CommandExit(EXIT.findings)
-  if (format === 'pretty') print(`${shownPath(configFile)} and ${shownPath(config.policy.path)}: no errors`)
+  if (findings.some(({ severity }) => severity === 'error')) throw new CommandExit(EXIT.findings)
+  if (format !== 'pretty') return
+  const warnings =
+    findings.length === 0 ? '' : `, ${findings.length} warning${findings.length > 1 ? 's' : ''}`
+  print(`${shownPath(configFile)} and ${shownPath(config.policy.path)}: no errors${warnings}`)
 }
 
-async function policyFindings({ policy }: GatewayConfig): Promise<readonly Finding[]> {
-  const shown = shownPath(policy.path)
+async function policyFindings(config: GatewayConfig): Promise<readonly Finding[]> {
+  const { path } = config.policy
+  // What a server holds is checked when it is fetched.
+  if (isUrl(path)) return []
   try {
-    // A bundle was checked where it was built.
-    if (isUrl(policy.path) || statSync(policy.path).isFile()) return []
-    const workshop = await openWorkshop(readSource(policy.path), requireOpa(), shown)
+    if (statSync(path).isFile()) return await bundleFindings(config)
+    const snapshot = readSource(path)
+    const workshop = await openWorkshop(snapshot, requireOpa(), shownPath(path))
     try {
-      const findings = await workshop.check({ strict: true })
-      return findings.length > 0 ? findings : (await workshop.build(policy.entrypoint)).findings
+      return await sourceFindings(snapshot, workshop, config)
     } finally {
       workshop.close()
     }
   } catch (error) {
+    if (error instanceof Refused) return error.findings
     const missing = (error as NodeJS.ErrnoException).code === 'ENOENT'
     if (!missing && !(error instanceof SourceError)) throw error
     const message = missing ? 'there is no such file or folder' : (error as Error).message
-    return [{ severity: 'error', code: 'unreadable_source', message, file: shown, line: 0, column: 0 }]
+    const finding = { code: 'unreadable_source', message, file: shownPath(path), line: 0, column: 0 }
+    return [{ severity: 'error', ...finding }]
+  }
+}
+
+/** A bundle was checked where it was built; whether this gateway can serve it is seen here. */
+async function bundleFindings(config: GatewayConfig): Promise<readonly Finding[]> {
+  const { path, signature } = config.policy
+  const needs = { ...loadNeeds(config), path, signature, runTests: false }
+  const revision = await lookAt(needs).build(async (_name, work) => work())
+  revision.close()
+  return []
+}
+
+async function sourceFindings(
+  snapshot: Snapshot,
+  workshop: Workshop,
+  config: GatewayConfig,
+): Promise<readonly Finding[]> {
+  const { entrypoint, path } = config.policy
+  const findings = await workshop.check({ strict: true })
+  if (findings.length > 0) return findings
+  const { bundle, findings: unbuilt } = await workshop.build(entrypoint)
+  if (!bundle) return unbuilt
+  const revision = await load(bundle, snapshot.revision, loadNeeds(config), async (_name, work) => work())
+  revision.close()
+  const deciding = snapshot.files.filter(({ name }) => name.endsWith('.rego') && !isTest(name))
+  return lint(await workshop.parse(deciding.map(({ name }) => name)), entrypoint, shownPath(path))
+}
+
+function loadNeeds(config: GatewayConfig): LoadNeeds {
+  const { pools, ...setting } = settingOf(config)
+  const models = Object.values(config.pools).flatMap(pool => pool.models)
+  // How long it takes is for the machine that serves to say.
+  return {
+    ...setting,
+    shown: shownPath(config.policy.path),
+    maxEvaluationMs: Number.POSITIVE_INFINITY,
+    models: () => models,
+    pools,
   }
 }

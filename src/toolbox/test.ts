@@ -1,26 +1,19 @@
 /**
  * `test`: the policy's unit tests and scenarios, on the engine that serves.
  */
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, statSync } from 'node:fs'
 import path from 'node:path'
 import type { GatewayConfig } from '../contract/config.schema.ts'
 import type { Finding } from '../contract/findings.ts'
-import type { PoolFacts } from '../contract/input.schema.ts'
-import { parseSize } from '../contract/units.ts'
 import { openWorkshop, type Workshop } from '../policy/compile.ts'
 import { type CrossCheck, crossCheck } from '../policy/cross-check.ts'
 import { requireOpa } from '../policy/opa-command.ts'
 import type { Coverage } from '../policy/opa-output.ts'
-import {
-  runScenarios,
-  type ScenarioNeeds,
-  type ScenarioRun,
-  type ScenarioText,
-} from '../policy/scenarios/run.ts'
+import { runScenarios, type ScenarioRun, type ScenarioText } from '../policy/scenarios/run.ts'
 import { readSource, type Snapshot, SourceError } from '../policy/source.ts'
-import { readImagined } from '../server/imagine.ts'
 import { configFor, shownPath } from './config.ts'
 import { CommandExit, CommandFailure, EXIT, type ReportFormat } from './output.ts'
+import { type Setting, settingOf } from './setting.ts'
 import { hasFailed, printTests, type TestReport } from './test-report.ts'
 import { isWanted, type TestTarget, testTargets } from './test-targets.ts'
 import { watchTests } from './test-watch.ts'
@@ -66,35 +59,19 @@ function whatToTest(
 ): { config: GatewayConfig | undefined; targets: TestTarget[] } {
   const needed = paths.length === 0 || existsSync(options.config)
   const config = needed ? configFor(options.config, options.format) : undefined
-  const configured = config?.policy.path
+  const policy = config?.policy.path
+  const configured = policy !== undefined && isFolder(policy) ? policy : undefined
+  if (paths.length === 0 && configured === undefined)
+    throw new CommandFailure(
+      EXIT.usage,
+      'the policy of the config is no folder, and so has no tests: name one',
+    )
   return { config, targets: testTargets(paths.length > 0 ? paths : [configured as string], configured) }
 }
 
-interface Setting extends ScenarioNeeds {
-  readonly entrypoint: string
-  readonly builtinErrors: 'refuse' | 'undefined'
-  readonly maxMemoryBytes: number
+function isFolder(file: string): boolean {
+  return statSync(file, { throwIfNoEntry: false })?.isDirectory() ?? false
 }
-
-/** As the gateway of the config would be, all its targets healthy and idle. */
-function settingOf(config: GatewayConfig | undefined): Setting {
-  const { entrypoint, builtinErrors, maxMemory } = config?.policy ?? DEFAULTS
-  const pools = Object.entries(config?.pools ?? {}).map(
-    ([name, { models, targets }]): [string, PoolFacts] => [
-      name,
-      { models, healthy: targets.length, targets: targets.length, in_flight: 0, queued: 0 },
-    ],
-  )
-  return {
-    entrypoint,
-    builtinErrors,
-    maxMemoryBytes: parseSize(maxMemory),
-    pools: () => Object.fromEntries(pools),
-    readRequest: readImagined,
-  }
-}
-
-const DEFAULTS = { entrypoint: 'gateway/decision', builtinErrors: 'refuse', maxMemory: '64MiB' } as const
 
 interface Run extends ScenarioRun {
   readonly coverage: Coverage | undefined

@@ -73,6 +73,7 @@ export interface PoolsNeeds {
 export function createPools({ now, onChange }: PoolsNeeds): Pools {
   const states = new Map<string, TargetState>()
   let pools: readonly Pool[] = []
+  let models: readonly string[] = []
   let turn = 0
 
   function stateOf(url: string): TargetState {
@@ -102,6 +103,7 @@ export function createPools({ now, onChange }: PoolsNeeds): Pools {
 
   function configure(config: Readonly<Record<string, PoolConfig>>): void {
     pools = Object.entries(config).map(([name, pool]) => built(name, pool))
+    models = [...new Set(pools.flatMap(pool => pool.models))]
     const kept = new Set(pools.flatMap(pool => pool.targets.map(target => target.state.url)))
     for (const [url, state] of states) if (!kept.has(url) && state.inFlight === 0) states.delete(url)
     for (const pool of pools)
@@ -119,7 +121,7 @@ export function createPools({ now, onChange }: PoolsNeeds): Pools {
     named: name => pools.find(pool => pool.name === name),
     serving: model => pools.find(pool => pool.models.includes(model)),
     all: () => pools,
-    models: () => [...new Set(pools.flatMap(pool => pool.models))],
+    models: () => models,
     facts: () => Object.fromEntries(pools.map(pool => [pool.name, factsOf(pool, now())])),
     standing: pool => pool.targets.some(target => target.state.ejectedUntil <= now()),
     pick(pool, tried) {

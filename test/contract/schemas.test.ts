@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { configSchema } from '../../src/contract/config.schema.ts'
 import { decisionSchema } from '../../src/contract/decision.schema.ts'
 import { inputSchema } from '../../src/contract/input.schema.ts'
+import { scenarioSchema } from '../../src/contract/scenario.schema.ts'
 import { compileSchema } from '../../src/contract/schema.ts'
 import { sampleInputs } from '../../src/policy/samples.ts'
 
@@ -11,6 +12,7 @@ describe('the published schemas', () => {
     ['gateway.config', configSchema],
     ['input', inputSchema],
     ['decision', decisionSchema],
+    ['scenario', scenarioSchema],
   ])('are what the code goes by: %s', (name, schema) => {
     const published = readFileSync(new URL(`../../schemas/${name}.schema.json`, import.meta.url), 'utf8')
     expect(JSON.parse(published)).toEqual(JSON.parse(JSON.stringify(schema)))

@@ -2,12 +2,14 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Finding } from '../../src/contract/findings.ts'
 import {
   type Activation,
+  type ActivationNeeds,
   type Attempt,
   createActivation,
   type Edition,
   Refused,
 } from '../../src/policy/activation.ts'
 import type { Revision } from '../../src/policy/revision.ts'
+import { thrownBy } from '../support/thrown.ts'
 
 beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())
@@ -22,7 +24,7 @@ const finding = (message: string): Finding => ({
 })
 
 /** A source that a test changes: its text is its digest, and says what becomes of it. */
-function world() {
+function world(needs: Partial<ActivationNeeds> = {}) {
   const source = { text: 'one' as string | Error }
   const closed: string[] = []
   const attempts: Attempt[] = []
@@ -52,6 +54,7 @@ function world() {
     now: () => Date.now(),
     unreadable: cause => ({ ...finding((cause as Error).message), line: 0 }),
     onAttempt: attempt => void attempts.push(attempt),
+    ...needs,
   })
   const told = (): string[] =>
     attempts.map(({ outcome, revision, diagnostics }) => `${outcome} ${revision ?? diagnostics[0]?.message}`)
@@ -69,6 +72,9 @@ describe('activation', () => {
       activated_at: null,
       changed_at: null,
       checked_at: null,
+      confirmed_at: null,
+      rolled_back_from: null,
+      held: [],
       attempts: [],
     })
   })
@@ -150,6 +156,154 @@ describe('activation', () => {
     await activation.refresh()
     activation.close()
     expect(closed).toEqual(['one'])
+  })
+})
+
+describe('a source that cannot be read for a while', () => {
+  it('is not put in force again when it is back as it was', async () => {
+    const { activation, source, builds, told } = world()
+    await activation.refresh()
+    for (const text of [new Error('gone'), 'one', new Error('gone'), 'one']) {
+      source.text = text
+      await activation.refresh()
+    }
+    expect(builds()).toBe(1)
+    expect(told()).toEqual(['activated one', 'refused gone', 'refused gone'])
+  })
+})
+
+describe('the last good edition', () => {
+  const kept = (text: string, confirmedAt = 500): Edition => ({
+    digest: text,
+    confirmedAt,
+    build: async step => step('build', () => revisionOf(text)),
+  })
+  const revisionOf = (id: string): Revision => {
+    if (id.startsWith('bad')) throw new Refused([finding(id)])
+    return { id, decide: () => ({ decision: { allow: false }, text: '' }), close: () => {} }
+  }
+
+  it('is in force when the source cannot be read at the start, as old as it is', async () => {
+    const { activation, source, attempts } = world({ lastGood: () => kept('zero') })
+    source.text = new Error('gone')
+    await activation.refresh()
+    expect(inForce(activation)).toBe('zero')
+    expect(attempts.map(({ outcome, from }) => [outcome, from])).toEqual([
+      ['refused', undefined],
+      ['activated', 'last_good'],
+    ])
+    expect(activation.confirmedAt()).toBe(500)
+  })
+
+  it('is confirmed, and not built again, when the source comes back with it', async () => {
+    const { activation, source, builds } = world({ lastGood: () => kept('one') })
+    source.text = new Error('gone')
+    await activation.refresh()
+    source.text = 'one'
+    vi.setSystemTime(9000)
+    await activation.refresh()
+    expect([builds(), activation.confirmedAt()]).toEqual([0, 9000])
+  })
+
+  it('gives way to the source when that is back with another', async () => {
+    const { activation, source } = world({ lastGood: () => kept('zero') })
+    source.text = 'bad one'
+    await activation.refresh()
+    expect(inForce(activation)).toBe('zero')
+    source.text = 'two'
+    await activation.refresh()
+    expect(inForce(activation)).toBe('two')
+  })
+
+  it('is asked for once, at the start, and not when there is a policy', async () => {
+    const lastGood = vi.fn(() => kept('bad zero'))
+    const { activation, source, told } = world({ lastGood })
+    source.text = 'bad one'
+    for (let look = 0; look < 3; look++) await activation.refresh()
+    expect(told()).toEqual(['refused bad one', 'refused bad zero'])
+    expect(lastGood).toHaveBeenCalledTimes(1)
+    const other = world({ lastGood })
+    await other.activation.refresh()
+    expect(lastGood).toHaveBeenCalledTimes(1)
+  })
+})
+
+describe('a rollback', () => {
+  const through = async (texts: readonly string[], needs?: Partial<ActivationNeeds>) => {
+    const made = world(needs)
+    for (const text of texts) {
+      made.source.text = text
+      await made.activation.refresh()
+    }
+    return made
+  }
+
+  it('goes back to what was in force before, and further back', async () => {
+    const { activation } = await through(['one', 'two', 'three'])
+    expect(activation.rollback()).toEqual({ revision: 'two', from: 'three' })
+    expect(activation.rollback()).toEqual({ revision: 'one', from: 'two' })
+    expect(activation.status()).toMatchObject({
+      revision: 'one',
+      rolled_back_from: 'three',
+      held: ['three', 'two'],
+    })
+  })
+
+  it('goes to the one that is named, also forward again', async () => {
+    const { activation } = await through(['one', 'two', 'three'])
+    activation.rollback('one')
+    expect(inForce(activation)).toBe('one')
+    activation.rollback('three')
+    expect(activation.status()).toMatchObject({ revision: 'three', rolled_back_from: null })
+  })
+
+  it('stays until the source changes again', async () => {
+    const { activation, source, builds } = await through(['one', 'two'])
+    activation.rollback()
+    await activation.refresh()
+    expect([inForce(activation), builds()]).toEqual(['one', 2])
+    source.text = 'three'
+    await activation.refresh()
+    expect(activation.status()).toMatchObject({ revision: 'three', rolled_back_from: null })
+    expect(activation.rollback().revision).toBe('one')
+  })
+
+  it('is no reason to call the policy stale while its source is there', async () => {
+    const { activation } = await through(['one', 'two'])
+    activation.rollback()
+    vi.setSystemTime(Date.now() + 5000)
+    await activation.refresh()
+    expect(activation.confirmedAt()).toBe(Date.now())
+  })
+
+  it.each([undefined, 'nowhere', 'one'])('to %s, where that is not held, says what is', async id => {
+    const { activation } = await through(['one'])
+    expect(thrownBy(() => activation.rollback(id))).toMatchObject({ code: 'unknown_revision', held: [] })
+    expect(inForce(activation)).toBe('one')
+  })
+
+  it('changes nothing when the revision does not answer any more', async () => {
+    const prove = () => {
+      throw new Refused([finding('too slow')])
+    }
+    const { activation } = await through(['one', 'two'], { prove })
+    expect(thrownBy(() => activation.rollback()).code).toBe('policy_refused')
+    expect(inForce(activation)).toBe('two')
+  })
+
+  it('holds a few revisions, and one of a name', async () => {
+    const { activation, source } = await through(['1', '2', '3', '4', '5', '6', '7'])
+    expect(activation.status().held).toEqual(['6', '5', '4', '3'])
+    source.text = '4'
+    await activation.refresh()
+    expect(activation.status()).toMatchObject({ revision: '4', held: ['7', '6', '5', '3'] })
+  })
+
+  it('takes no memory from the revision that it puts in force', async () => {
+    const { activation, closed } = await through(['one', 'two'])
+    activation.rollback()
+    vi.advanceTimersByTime(61_000)
+    expect(closed).toEqual(['two'])
   })
 })
 

@@ -48,6 +48,7 @@ describe('builtins that the module has itself', () => {
   it('say in strict mode that they failed', () => {
     for (const expression of [
       '1 / input.zero',
+      'input.zero / input.zero',
       '"a" + input.x',
       'object.get(input.x, "a", 1)',
       'count(input.zero)',

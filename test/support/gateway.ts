@@ -41,6 +41,8 @@ export interface GatewayOptions {
   readonly config?: Readonly<Record<string, object>>
   readonly keys?: readonly KeySpec[]
   readonly env?: Readonly<Record<string, string>>
+  /** Another built command than that of this tree. */
+  readonly cli?: string
   /** Reuse the folder of a gateway that was stopped or killed. */
   readonly folder?: string
 }
@@ -131,7 +133,7 @@ export function runCommand(
 export async function startGateway(options: GatewayOptions = {}): Promise<RunningGateway> {
   const folder = options.folder ?? newFolder()
   const keys = prepare(folder, options)
-  const child = spawn(process.execPath, [CLI, 'serve', '--config', 'gateway.config.json'], {
+  const child = spawn(process.execPath, [options.cli ?? CLI, 'serve', '--config', 'gateway.config.json'], {
     cwd: folder,
     env: environment(options.env),
     stdio: ['ignore', 'ignore', 'pipe'],

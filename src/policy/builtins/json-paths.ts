@@ -64,7 +64,7 @@ function kept<T>(at: Value | undefined, keep: (at: Value) => T): T[] {
 
 /** One level only: members may be lists themselves. */
 function listOf(parts: readonly Value[][]): Value[] {
-  return parts.flatMap(part => part)
+  return parts.flat()
 }
 
 /** A value without what the tree has; undefined when nothing is left of it. */

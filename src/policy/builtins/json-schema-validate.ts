@@ -7,41 +7,11 @@
 import { compareNumbers, RegoNumber, RegoObject, type Value } from '../values.ts'
 import { formatFloat } from './go-float.ts'
 import { type Limit, plainJson, type Schema } from './json-schema.ts'
+import { type Finding, Result, ROOT } from './json-schema-findings.ts'
 import { hasFormat } from './json-schema-formats.ts'
-
-export interface Finding {
-  type: string
-  /** `(Root)`, or the path below it: `a.0.b`. */
-  field: string
-  description: string
-}
 
 export function validate(schema: Schema, document: Value): Finding[] {
   return check(schema, document, ROOT).findings
-}
-
-const ROOT = '(Root)'
-
-class Result {
-  readonly findings: Finding[] = []
-  score = 0
-
-  constructor(readonly path: string) {}
-
-  add(type: string, description: string): void {
-    const field = this.path === ROOT ? ROOT : this.path.slice(ROOT.length + 1)
-    this.findings.push({ type, field, description: description.replace('{field}', field) })
-    this.score -= 2
-  }
-
-  merge(other: Result): void {
-    this.findings.push(...other.findings)
-    this.score += other.score
-  }
-
-  get valid(): boolean {
-    return this.findings.length === 0
-  }
 }
 
 function check(schema: Schema, value: Value, path: string): Result {

@@ -7,6 +7,8 @@
 import { keyOf, RegoNumber, RegoObject, type Value } from '../values.ts'
 import { BuiltinError } from './builtin.ts'
 import { marshal } from './go-json.ts'
+import { HYBRID, invalidType, limits, list, text, typesOf } from './json-schema-keywords.ts'
+import { target } from './json-schema-reference.ts'
 import { searchPattern } from './regex.ts'
 
 export interface Schema {
@@ -40,22 +42,13 @@ export interface Schema {
 }
 
 export type Limit = Count | 'multipleOf' | 'minimum' | 'maximum' | 'exclusiveMinimum' | 'exclusiveMaximum'
-type Count = 'minLength' | 'maxLength' | 'minItems' | 'maxItems' | 'minProperties' | 'maxProperties'
+export type Count = 'minLength' | 'maxLength' | 'minItems' | 'maxItems' | 'minProperties' | 'maxProperties'
 
-const TYPES = ['array', 'boolean', 'integer', 'number', 'null', 'object', 'string']
-/** Pairs that must not contradict each other; that of items is not looked at. */
-const COUNTS: readonly [Count, Count][] = [
-  ['minLength', 'maxLength'],
-  ['minProperties', 'maxProperties'],
-]
 const DRAFTS: Readonly<Record<string, number>> = {
   'http://json-schema.org/draft-04/schema': 4,
   'http://json-schema.org/draft-06/schema': 6,
   'http://json-schema.org/draft-07/schema': 7,
 }
-/** All drafts at once, where a schema does not say. */
-const HYBRID = 99
-
 /** @throws BuiltinError when it is no schema */
 export function compileSchema(document: Value): Schema {
   if (typeof document !== 'boolean' && !(document instanceof RegoObject))
@@ -227,101 +220,12 @@ class Compiler {
   }
 }
 
-function limits(schema: Schema, node: RegoObject, draft: number): void {
-  const multiple = node.get('multipleOf')
-  if (multiple !== undefined) {
-    if (!(multiple instanceof RegoNumber)) throw invalidType('Number', 'multipleOf')
-    if (multiple.toNumber() <= 0) throw new BuiltinError('multipleOf must be strictly greater than 0')
-    schema.limits.multipleOf = multiple
-  }
-  bound(schema, node, 'minimum', 'exclusiveMinimum', draft)
-  bound(schema, node, 'maximum', 'exclusiveMaximum', draft)
-  for (const keyword of ['minItems', 'maxItems'] as const) count(schema, node, keyword)
-  for (const [least, most] of COUNTS) {
-    const [low, high] = [count(schema, node, least), count(schema, node, most)]
-    if (low !== undefined && high !== undefined && low > high)
-      throw new BuiltinError(`${least} cannot be greater than ${most}`)
-  }
-}
-
-type Bound = 'minimum' | 'maximum'
-type ExclusiveBound = 'exclusiveMinimum' | 'exclusiveMaximum'
-
-/** In draft 4 `exclusive…` is a flag beside the bound, later a bound of its own. */
-function bound(
-  schema: Schema,
-  node: RegoObject,
-  inclusive: Bound,
-  exclusive: ExclusiveBound,
-  draft: number,
-): void {
-  const value = node.get(inclusive)
-  if (value !== undefined) {
-    if (!(value instanceof RegoNumber)) throw new BuiltinError(`${inclusive} must be of a Number`)
-    schema.limits[inclusive] = value
-  }
-  const mark = node.get(exclusive)
-  if (mark === undefined) return
-  if (typeof mark === 'boolean' && (draft === 4 || draft === HYBRID)) {
-    if (!schema.limits[inclusive]) throw new BuiltinError(`${exclusive} cannot be used without ${inclusive}`)
-    if (!mark) return
-    schema.limits[exclusive] = schema.limits[inclusive]
-    delete schema.limits[inclusive]
-  } else if (mark instanceof RegoNumber && draft !== 4) schema.limits[exclusive] = mark
-  else throw invalidType(draft === 4 ? 'boolean' : draft === HYBRID ? 'boolean/number' : 'number', exclusive)
-}
-
-function count(schema: Schema, node: RegoObject, keyword: Count): bigint | undefined {
-  const value = node.get(keyword)
-  if (value === undefined) return undefined
-  const whole = value instanceof RegoNumber ? value.toBigInt() : undefined
-  if (whole === undefined) throw new BuiltinError(`${keyword} must be of an integer`)
-  if (whole < 0n) throw new BuiltinError(`${keyword} must be greater than or equal to 0`)
-  schema.limits[keyword] = RegoNumber.of(whole)
-  return whole
-}
-
-function typesOf(type: Value | undefined): string[] {
-  if (type === undefined) return []
-  const types = Array.isArray(type) ? type : [type]
-  const seen = new Set<string>()
-  for (const one of types) {
-    if (typeof one !== 'string') throw invalidType('type', 'string/Array Of Strings')
-    if (!TYPES.includes(one)) {
-      const valid = '[array boolean integer number null object string]'
-      throw new BuiltinError(
-        `has a primitive type that is NOT VALID -- given: /${one}/ Expected valid values are:${valid}`,
-      )
-    }
-    if (seen.has(one)) throw new BuiltinError(`${one} type is duplicated`)
-    seen.add(one)
-  }
-  return [...seen]
-}
-
-function text(node: RegoObject, keyword: string): string | undefined {
-  const value = node.get(keyword)
-  if (value !== undefined && typeof value !== 'string') throw invalidType('string', keyword)
-  return value
-}
-
-function list(node: RegoObject, keyword: string): Value[] {
-  const value = node.get(keyword)
-  if (value === undefined) return []
-  if (!Array.isArray(value)) throw new BuiltinError(`${keyword} must be of an array`)
-  return value
-}
-
 function regex(pattern: string, complaint: string): (text: string) => boolean {
   try {
     return searchPattern(pattern)
   } catch (cause) {
     throw new BuiltinError(complaint, { cause })
   }
-}
-
-function invalidType(expected: string, given: string): BuiltinError {
-  return new BuiltinError(`Invalid type. Expected: ${expected}, given: ${given}`)
 }
 
 /** JSON in which numbers that are equal look equal. */
@@ -335,46 +239,4 @@ export function plainJson(value: Value): string {
       .join()}}`
   }
   return marshal(value)
-}
-
-/** Within the document: by pointer, or by the `$id` of a part. */
-function target(root: Value, reference: string): Value {
-  const hash = reference.indexOf('#')
-  const [base, fragment] = hash < 0 ? [reference, ''] : [reference.slice(0, hash), reference.slice(hash + 1)]
-  const start = base === '' ? root : withId(root, base)
-  if (start === undefined) throw new BuiltinError(`remote reference loading disabled: ${reference}`)
-  if (fragment !== '' && !fragment.startsWith('/')) {
-    const named = withId(root, `#${fragment}`)
-    if (named !== undefined) return named
-    throw new BuiltinError(`Object has no key '${fragment}'`)
-  }
-  return decodeURIComponent(fragment)
-    .split('/')
-    .slice(1)
-    .reduce<Value>((value, part) => {
-      const key = part.replaceAll('~1', '/').replaceAll('~0', '~')
-      const next =
-        value instanceof RegoObject ? value.get(key) : Array.isArray(value) ? value[Number(key)] : undefined
-      if (next === undefined) throw new BuiltinError(`Object has no key '${key}'`)
-      return next
-    }, start)
-}
-
-function withId(value: Value, id: string): Value | undefined {
-  if (value instanceof RegoObject) {
-    if (
-      [value.get('$id'), value.get('id')].some(own => typeof own === 'string' && own.replace(/#$/, '') === id)
-    )
-      return value
-    for (const [, member] of value) {
-      const found = withId(member, id)
-      if (found !== undefined) return found
-    }
-  } else if (Array.isArray(value)) {
-    for (const member of value) {
-      const found = withId(member, id)
-      if (found !== undefined) return found
-    }
-  }
-  return undefined
 }

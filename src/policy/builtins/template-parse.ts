@@ -68,7 +68,6 @@ class Parser {
   private readonly pieces: Piece[]
   private readonly defined = new Map<string, Node[]>()
   private tokens: string[] = []
-  private at = 0
 
   constructor(text: string) {
     this.pieces = pieces(text)

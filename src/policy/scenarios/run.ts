@@ -12,6 +12,7 @@ import type { ScenarioRequest } from '../../contract/scenario.schema.ts'
 import type { Bundle } from '../bundle.ts'
 import { describe } from '../describe.ts'
 import { createEngine } from '../engine.ts'
+import { EngineError } from '../engine-error.ts'
 import type { TestResult } from '../opa-output.ts'
 import { createRevision, type Revision } from '../revision.ts'
 import { differences } from './differences.ts'
@@ -19,7 +20,7 @@ import { type Question, questionsIn } from './questions.ts'
 import { readScenarios } from './read.ts'
 
 export interface ScenarioNeeds {
-  /** As the gateway has them when all is well. */
+  /** As the gateway has them. The policy sees them at rest: whether a test passes is no matter of load. */
   pools(): Readonly<Record<string, PoolFacts>>
   /** What the gateway makes of a request. @throws GatewayError when it would refuse it before the policy */
   readRequest(request: ImaginedRequest): { request: RequestFacts; body: RequestBody | undefined }
@@ -67,7 +68,7 @@ export function runScenarios(
     const results = read
       .flatMap(({ questions }) => questions)
       .filter(({ name }) => wanted(name))
-      .map(question => resultOf(question, revisions.over(question.data), policy, needs))
+      .map(question => resultOf(question, revisions, policy, needs))
     return { results, findings: [...findings, ...read.flatMap(({ findings }) => findings)] }
   } finally {
     revisions.close()
@@ -76,11 +77,11 @@ export function runScenarios(
 
 function resultOf(
   question: Question,
-  revision: Revision,
+  revisions: Revisions,
   policy: ScenarioPolicy,
   needs: ScenarioNeeds,
 ): TestResult {
-  const message = failureOf(question, revision, policy, needs)
+  const message = failureOf(question, revisions, policy, needs)
   const { name, file, line } = question
   return { name, kind: 'scenario', file, line, outcome: message === '' ? 'pass' : 'fail', message }
 }
@@ -88,7 +89,7 @@ function resultOf(
 /** @returns Nothing when the policy says what was expected. */
 function failureOf(
   question: Question,
-  revision: Revision,
+  revisions: Revisions,
   policy: ScenarioPolicy,
   needs: ScenarioNeeds,
 ): string {
@@ -97,26 +98,39 @@ function failureOf(
   let decision: Decision
   let text: string
   try {
-    const described = describe({
-      id: REQUEST_ID,
-      ...needs.readRequest(imagine(question.request)),
-      principal: question.principal,
-      grants: question.grants,
-      pools: needs.pools(),
-      revision: policy.revision,
-      policyAgeSeconds: 0,
-      now: question.at,
-    })
-    ;({ decision, text } = revision.decide(described.input, {
+    ;({ decision, text } = revisions.over(question.data).decide(inputOf(question, policy.revision, needs), {
       nowNs: BigInt(question.at) * 1_000_000n,
       seed: REQUEST_ID,
     }))
   } catch (error) {
+    if (error instanceof EngineError) return `${error.code}: ${error.message}`
     if (!(error instanceof GatewayError)) throw error
     return `there is no decision; the gateway would refuse with ${error.status} ${error.code}: ${error.message}`
   }
   const unmet = differences(expect, decision)
   return unmet.length === 0 ? '' : `${unmet.join('\n')}\nthe decision: ${text}`
+}
+
+function atRest(pools: Readonly<Record<string, PoolFacts>>): Record<string, PoolFacts> {
+  const rested = Object.entries(pools).map(([name, { models, targets }]): [string, PoolFacts] => [
+    name,
+    { models, healthy: targets, targets, in_flight: 0, queued: 0 },
+  ])
+  return Object.fromEntries(rested)
+}
+
+/** What the gateway would ask. @throws GatewayError when it would refuse the request before that */
+export function inputOf(question: Question, revision: string, needs: ScenarioNeeds): string {
+  return describe({
+    id: REQUEST_ID,
+    ...needs.readRequest(imagine(question.request)),
+    principal: question.principal,
+    grants: question.grants,
+    pools: atRest(needs.pools()),
+    revision,
+    policyAgeSeconds: 0,
+    now: question.at,
+  }).input
 }
 
 const REQUEST_ID = '01SCENARI00000000000000000'

@@ -49,6 +49,7 @@ describe('hostile input', () => {
 
   it('does not fetch what a schema refers to', () => {
     expect(ask('json.verify_schema({"$ref": "http://127.0.0.1:1/x"})[0]')).toBe('false')
+    expect(ask('json.verify_schema({"$ref": "#/%zz"})[0]')).toBe('false')
     expect(ask('json.verify_schema({"$ref": "file:///etc/passwd"})[0]')).toBe('false')
   })
 })

@@ -1,0 +1,55 @@
+/**
+ * The caller of a visit: identified, unless its address has failed too often to be worth the work.
+ */
+import { addressGroup } from '../contract/addresses.ts'
+import { GatewayError } from '../contract/errors.ts'
+import type { Principal } from '../contract/input.schema.ts'
+import type { RequestFacts } from '../contract/request.ts'
+import type { EpochMs } from '../contract/units.ts'
+import type { FailedAttempts } from '../identity/attempts.ts'
+import { identify, type Methods } from '../identity/identify.ts'
+
+export interface CallerNeeds {
+  readonly methods: Methods
+  /** Undefined: failed attempts are not limited. */
+  readonly attempts: FailedAttempts | undefined
+}
+
+/** @throws GatewayError as `identify` does, and `rate_limited`. */
+export async function callerOf(
+  facts: RequestFacts,
+  now: EpochMs,
+  { methods, attempts }: CallerNeeds,
+): Promise<Principal> {
+  const { headers, certificate } = facts
+  const credentials = {
+    authorization: headers.get('authorization'),
+    'x-api-key': headers.get('x-api-key'),
+    'api-key': headers.get('api-key'),
+    certificate,
+  }
+  const admitWork = async (): Promise<void> => {
+    const wait = await attempts?.wait(addressGroup(facts.clientIp))
+    if (wait !== undefined) throw tooMany(wait)
+  }
+  try {
+    return await identify(credentials, now, methods, admitWork)
+  } catch (error) {
+    if (!isFailedAttempt(error)) throw error
+    const wait = await attempts?.count(addressGroup(facts.clientIp))
+    throw wait === undefined ? error : tooMany(wait, error)
+  }
+}
+
+/** A provider that is away is nobody's attempt. */
+function isFailedAttempt(error: unknown): boolean {
+  return error instanceof GatewayError && ['unauthenticated', 'invalid_request'].includes(error.code)
+}
+
+function tooMany(wait: number, cause?: unknown): GatewayError {
+  return new GatewayError('rate_limited', 'too many failed attempts from this address', {
+    cause,
+    title: 'Too many failed attempts',
+    retryAfterSeconds: wait,
+  })
+}

@@ -1,0 +1,50 @@
+/**
+ * The files of TLS: read when the gateway starts, and again when they change. A pair that does not
+ * fit, as when only one of two files was replaced yet, changes nothing.
+ */
+import { readFileSync } from 'node:fs'
+import { createSecureContext } from 'node:tls'
+import type { TlsConfig } from '../contract/config.schema.ts'
+import type { TlsMaterial } from '../server/public-listener.ts'
+import type { OperatorLog } from '../telemetry/operator-log.ts'
+import { type Watcher, watchPath } from '../watcher.ts'
+
+/** @throws Error when a file cannot be read, or the key is not that of the certificate. */
+export function readTls({ certFile, keyFile, clientCaFile }: TlsConfig): TlsMaterial {
+  const material = {
+    cert: readFileSync(certFile, 'utf8'),
+    key: readFileSync(keyFile, 'utf8'),
+    ca: clientCaFile === undefined ? undefined : readFileSync(clientCaFile, 'utf8'),
+  }
+  createSecureContext(material)
+  return material
+}
+
+/** @param renew - Given what the files hold, when that is something else than before. */
+export function watchTls(
+  config: TlsConfig,
+  first: TlsMaterial,
+  log: OperatorLog,
+  renew: (material: TlsMaterial) => void,
+): Watcher {
+  let seen = JSON.stringify(first)
+  const look = (): void => {
+    try {
+      const material = readTls(config)
+      const text = JSON.stringify(material)
+      if (text === seen) return
+      seen = text
+      renew(material)
+      log.info('tls_loaded')
+    } catch (error) {
+      const text = (error as Error).message
+      if (text === seen) return
+      seen = text
+      log.error('tls_refused', { message: text })
+    }
+  }
+  const { certFile, keyFile, clientCaFile } = config
+  const files = [certFile, keyFile, ...(clientCaFile === undefined ? [] : [clientCaFile])]
+  const watchers = files.map(file => watchPath(file, look))
+  return { close: async () => void (await Promise.all(watchers.map(watcher => watcher.close()))) }
+}

@@ -1,0 +1,75 @@
+/**
+ * Signed JWTs: their signature, and the claims that every one has. The one door of `jose`.
+ */
+import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyOptions, jwtVerify } from 'jose'
+import type { EpochMs } from '../contract/units.ts'
+import type { Claims } from './claims.ts'
+import type { PublicJwk } from './public-keys.ts'
+
+export interface JwtExpectations {
+  readonly issuer: string
+  readonly audience: readonly string[]
+  readonly algorithms: readonly string[]
+  readonly toleranceSeconds: number
+}
+
+export interface JwtVerifier {
+  /**
+   * @returns The claims; `unknown_key` when another key may have signed it, one that is not known yet;
+   *   undefined when it is bad.
+   */
+  verify(jwt: string, now: EpochMs): Promise<Claims | 'unknown_key' | undefined>
+}
+
+type Key = Awaited<ReturnType<ReturnType<typeof createLocalJWKSet>>>
+
+export function createJwtVerifier(keys: readonly PublicJwk[], expected: JwtExpectations): JwtVerifier {
+  const set = createLocalJWKSet({ keys } as unknown as JSONWebKeySet)
+  // Keys of a PEM file have no name, so the name that a token gives says nothing.
+  const nameless = keys.every(key => key.kid === undefined)
+  const options = (now: EpochMs): JWTVerifyOptions => ({
+    issuer: expected.issuer,
+    audience: [...expected.audience],
+    algorithms: [...expected.algorithms],
+    clockTolerance: expected.toleranceSeconds,
+    currentDate: new Date(now),
+    requiredClaims: ['exp'],
+  })
+
+  async function verify(jwt: string, now: EpochMs): Promise<Claims | 'unknown_key' | undefined> {
+    let named = false
+    try {
+      const { payload } = await jwtVerify(
+        jwt,
+        ({ kid, ...header }) => {
+          named = kid !== undefined
+          return set(nameless || kid === undefined ? header : { ...header, kid })
+        },
+        options(now),
+      )
+      return payload
+    } catch (error) {
+      if (error instanceof errors.JWKSMultipleMatchingKeys) return tryEach(jwt, now, error)
+      if (error instanceof errors.JWKSNoMatchingKey) return 'unknown_key'
+      const unsigned = error instanceof errors.JWSSignatureVerificationFailed
+      return unsigned && (nameless || !named) ? 'unknown_key' : undefined
+    }
+  }
+
+  async function tryEach(
+    jwt: string,
+    now: EpochMs,
+    candidates: AsyncIterable<Key>,
+  ): Promise<Claims | 'unknown_key' | undefined> {
+    for await (const key of candidates) {
+      try {
+        return (await jwtVerify(jwt, key, options(now))).payload
+      } catch (error) {
+        if (!(error instanceof errors.JWSSignatureVerificationFailed)) return undefined
+      }
+    }
+    return 'unknown_key'
+  }
+
+  return { verify }
+}

@@ -1,0 +1,277 @@
+/**
+ * Needed: what would have to be different for a refusal to be none.
+ *
+ * From the rules of the entrypoint that failed, down through the rules that they lack, or that they would
+ * have to be without, to the conditions that somebody could change.
+ */
+import { type Definitions, definitionsIn, nameIn } from './failure.ts'
+import { dataPath, type Expression, partsOf, type Term, textOf, jsonOf, walk } from './terms.ts'
+import { type Failure, type Query, stuckAt, type Try } from './trace.ts'
+
+export interface Need {
+  readonly rule: Try
+  /** A condition that would have to hold; without one the rule would have to fail. */
+  readonly failure: Failure | undefined
+}
+
+const DEEPEST = 12
+const MOST = 10
+
+/** @returns The nearest first: what is needed by the rule that got the furthest. */
+export function neededFor(tries: readonly Try[], entrypoint: string): readonly Need[] {
+  const search = new Search(tries)
+  const own = search.named(entrypoint)
+  const failed = own.filter(rule => !rule.held && !refuses(rule.value))
+  for (const rule of failed.sort((a, b) => progressOf(b) - progressOf(a))) search.satisfy(rule, 0)
+  // A decision such as `{"allow": allow}` holds and refuses: what it is made of is lacking.
+  if (search.found.length === 0)
+    for (const rule of own.filter(rule => rule.held && !rule.isDefault)) search.fill(rule, 0)
+  return search.found.slice(0, MOST)
+}
+
+/** Each step tells whether it found what to blame, now or before: then nobody above is to blame. */
+class Search {
+  readonly found: Need[] = []
+  private readonly byName = new Map<string, Try[]>()
+  private readonly seen = new Set<string>()
+
+  constructor(tries: readonly Try[]) {
+    for (const rule of tries) this.byName.set(rule.name, [...(this.byName.get(rule.name) ?? []), rule])
+  }
+
+  /** The rules of a name, or of the longest part of it that is one: `data.a.b.field` is made by `data.a.b`. */
+  named(name: string): readonly Try[] {
+    for (let at = name; at.includes('.'); at = at.slice(0, at.lastIndexOf('.'))) {
+      const rules = this.byName.get(at)
+      if (rules) return rules
+    }
+    return []
+  }
+
+  /** What keeps a rule from holding. */
+  satisfy(rule: Try, depth: number): boolean {
+    const failure = stuckAt(rule, query => query === rule.queries[0])
+    if (failure) this.mend(failure, rule, depth)
+    return failure !== undefined
+  }
+
+  /** What keeps a rule that holds from having anything in it. */
+  fill(rule: Try, depth: number): boolean {
+    const stuck = rule.queries
+      .filter(query => !query.isNot && query !== rule.queries[0])
+      .map(query => stuckAt(rule, one => one === query))
+      .filter(failure => failure !== undefined)
+    for (const failure of stuck) this.mend(failure, rule, depth)
+    if (stuck.length > 0) return true
+    const lacking = dependenciesOf(rule).filter(({ value }) => isNothing(value))
+    return some(lacking, ({ name }) => this.lack(name, depth + 1))
+  }
+
+  private mend(failure: Failure, rule: Try, depth: number): void {
+    const isNegated = failure.expression.negated === true
+    const looked = referred(failure.expression, failure.locals, definitionsIn(failure.query))
+    const isTold = some(looked, ({ name, value }) =>
+      !isNegated && isNothing(value) ? this.lack(name, depth + 1) : this.without(name, depth + 1),
+    )
+    if (!isTold) this.add({ rule, failure })
+  }
+
+  private lack(name: string, depth: number): boolean {
+    const rules = this.named(name)
+    const step = this.enter(`+${name}`, depth)
+    // Base data is what it is.
+    if (rules.length === 0 || step !== 'new') return rules.length > 0 && step === 'known'
+    return some(rules, rule => (rule.held ? this.fill(rule, depth) : this.satisfy(rule, depth)))
+  }
+
+  /** What would have to be so that a rule which holds did not. */
+  private without(name: string, depth: number): boolean {
+    const holding = this.named(name).filter(rule => rule.held && !rule.isDefault)
+    const step = this.enter(`-${name}`, depth)
+    if (holding.length === 0 || step !== 'new') return holding.length > 0 && step === 'known'
+    return some(holding, rule => {
+      if (some(deniedIn(rule), denied => this.lack(denied, depth + 1))) return true
+      const filled = dependenciesOf(rule).filter(({ value }) => !isNothing(value))
+      if (!some(filled, ({ name }) => this.without(name, depth + 1))) this.add({ rule, failure: undefined })
+      return true
+    })
+  }
+
+  private enter(step: string, depth: number): 'new' | 'known' | 'too deep' {
+    if (this.seen.has(step)) return 'known'
+    if (depth > DEEPEST) return 'too deep'
+    this.seen.add(step)
+    return 'new'
+  }
+
+  private add(need: Need): void {
+    const { rule, failure } = need
+    const isSame = (other: Need): boolean =>
+      other.rule.file === rule.file &&
+      other.rule.line === rule.line &&
+      other.failure?.line === failure?.line &&
+      other.failure?.column === failure?.column
+    if (!this.found.some(isSame)) this.found.push(need)
+  }
+}
+
+/** Unlike `Array.some`, does the work for each. */
+function some<T>(items: readonly T[], work: (item: T) => boolean): boolean {
+  return items.map(work).includes(true)
+}
+
+/** A rule whose head says that it refuses is no way to an allow. */
+function refuses(value: Term | undefined): boolean {
+  if (value?.type === 'boolean') return value.value === false
+  if (value?.type !== 'object') return false
+  const pairs = value.value as readonly (readonly [Term, Term])[]
+  return pairs.some(([key, member]) => key.value === 'allow' && member.value === false)
+}
+
+function progressOf(rule: Try): number {
+  const [query] = rule.queries
+  const failure = stuckAt(rule, one => one === query)
+  return query && failure ? failure.expression.index / query.body.length : 0
+}
+
+interface Dependency {
+  readonly name: string
+  readonly value: Term | undefined
+}
+
+/** The rules that an expression looks at, with what it saw of them. */
+function referred(
+  expression: Expression,
+  locals: ReadonlyMap<string, Term>,
+  definitions: Definitions,
+  within = 0,
+): Dependency[] {
+  const found: Dependency[] = []
+  walk(expression.terms, term => {
+    const name = dataPath(term)
+    if (name !== undefined) found.push({ name, value: undefined })
+    const definition = term.type === 'var' ? definitions.get(String(term.value)) : undefined
+    if (!definition || definition.expression === expression || within > DEEPEST) return
+    const value = locals.get(String(term.value))
+    const inner = referred(definition.expression, locals, definitions, within + 1)
+    found.push(...inner.map(one => ({ name: one.name, value: one.value ?? value })))
+  })
+  return found
+}
+
+/** The rules that a rule which holds looks at, but for those that it denies. */
+function dependenciesOf(rule: Try): Dependency[] {
+  return bodiesOf(rule).flatMap(query =>
+    query.body
+      .filter(expression => !expression.negated)
+      .flatMap(expression => {
+        const { operator, operands } = partsOf(expression)
+        const [left, right] = operands
+        // What a name was given tells what the rule behind it had to say.
+        if (operator === 'eq' && left?.type === 'var' && right?.type === 'ref') {
+          const name = dataPath(right)
+          return name === undefined ? [] : [{ name, value: query.locals.get(String(left.value)) }]
+        }
+        return referred(expression, query.locals, new Map())
+      }),
+  )
+}
+
+function deniedIn(rule: Try): string[] {
+  return bodiesOf(rule).flatMap(query =>
+    query.body
+      .filter(expression => expression.negated)
+      .flatMap(expression =>
+        referred(expression, query.locals, definitionsIn(query)).map(({ name }) => name),
+      ),
+  )
+}
+
+function bodiesOf(rule: Try): readonly Query[] {
+  return rule.queries.filter(query => !query.isNot)
+}
+
+/** Undefined, false, zero and what is empty: too little rather than too much. */
+function isNothing(term: Term | undefined): boolean {
+  if (!term) return true
+  const value = jsonOf(term)
+  if (typeof value === 'object' && value !== null) return Object.keys(value).length === 0
+  return value === false || value === 0 || value === null
+}
+
+/** @returns What would have to hold, in words; of a rule that must not hold, its name. */
+export function sentenceOf(
+  { rule, failure }: Need,
+  expression: string,
+  values: Readonly<Record<string, unknown>>,
+): string {
+  if (!failure) return `${rule.name} holds, and would have to fail`
+  if (failure.expression.negated) return `${expression}: would have to hold`
+  const { operator, operands } = partsOf(failure.expression)
+  const name = nameIn(failure.query, definitionsIn(failure.query))
+  const [left, right] = operands.map(operand => described(operand, failure, name, values))
+  if (operator !== undefined && left && right) {
+    const is = `${left.text} is ${left.shown}`
+    switch (operator) {
+      case 'eq':
+      case 'equal':
+        if (right.isWhole) return `${right.text} is ${right.shown}, and would have to have a member that fits`
+        if (left.isConstant) return `${right.text} is ${right.shown}, and would have to be ${left.shown}`
+        return `${is}, and would have to be ${right.shown}`
+      case 'neq':
+        return `${is}, and would have to be something else than ${right.shown}`
+      case 'gt':
+      case 'gte':
+      case 'lt':
+      case 'lte':
+        return `${is}, and would have to be ${COMPARED[operator]} ${right.shown}`
+      case 'internal.member_2':
+        return left.isConstant
+          ? `${right.text} is ${right.shown}, and would have to hold ${left.shown}`
+          : `${is}, and would have to be one of ${right.shown}`
+    }
+  }
+  if (operator === undefined && left) return `${left.text} is ${left.shown}, and would have to hold`
+  return `${expression}: would have to hold`
+}
+
+const COMPARED = { gt: 'more than', gte: 'at least', lt: 'less than', lte: 'at most' } as const
+
+interface Described {
+  readonly text: string
+  readonly shown: string
+  readonly isConstant: boolean
+  /** All of a collection that was gone through. */
+  readonly isWhole: boolean
+}
+
+function described(
+  operand: Term,
+  { locals }: Failure,
+  name: (variable: string) => string | undefined,
+  values: Readonly<Record<string, unknown>>,
+): Described {
+  const isFree = ({ type, value }: Term): boolean => type === 'var' && !locals.has(String(value))
+  if (operand.type === 'ref') {
+    const [head, ...rest] = operand.value as readonly Term[]
+    const free = rest.findIndex(isFree)
+    const path = free < 0 ? rest : rest.slice(0, free)
+    const text = textOf({ type: 'ref', value: [head, ...path] }, name)
+    return { text, shown: shown(text, values), isConstant: false, isWhole: free >= 0 }
+  }
+  const text = textOf(operand, name)
+  let isConstant = true
+  walk(operand, ({ type }) => {
+    if (type === 'var') isConstant = false
+  })
+  return {
+    text,
+    shown: isConstant ? (JSON.stringify(jsonOf(operand)) ?? '') : shown(text, values),
+    isConstant,
+    isWhole: false,
+  }
+}
+
+function shown(text: string, values: Readonly<Record<string, unknown>>): string {
+  return Object.hasOwn(values, text) ? (JSON.stringify(values[text]) ?? 'undefined') : 'undefined'
+}

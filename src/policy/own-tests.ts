@@ -1,0 +1,84 @@
+/**
+ * A policy's own tests, before it is put in force: unit tests and scenarios, on the engine that will serve.
+ */
+import path from 'node:path'
+import type { Finding } from '../contract/findings.ts'
+import type { EpochMs } from '../contract/units.ts'
+import type { Bundle } from './bundle.ts'
+import type { Workshop } from './compile.ts'
+import type { OpaCommand } from './opa-command.ts'
+import type { TestResult } from './opa-output.ts'
+import { SAMPLE_INSTANT } from './samples.ts'
+import { runScenarios, type ScenarioNeeds, type ScenarioRun } from './scenarios/run.ts'
+import type { Snapshot } from './source.ts'
+import { runUnitTests } from './unit-tests.ts'
+
+export interface OwnTestNeeds {
+  /** How the folder is written in findings. */
+  readonly shown: string
+  readonly entrypoint: string
+  /** The gateway that the scenarios are about; they are not run without. */
+  readonly scenarios?: ScenarioSetting
+  now?(): EpochMs
+}
+
+export interface ScenarioSetting extends ScenarioNeeds {
+  readonly builtinErrors: 'refuse' | 'undefined'
+  readonly maxMemoryBytes: number
+}
+
+export interface Tested {
+  readonly snapshot: Snapshot
+  readonly workshop: Workshop
+  readonly opa: OpaCommand
+  readonly bundle: Bundle
+}
+
+const DEFAULT_MEMORY_BYTES = 64 * 1024 * 1024
+
+/** @returns A finding for each test that failed. */
+export async function runOwnTests(tested: Tested, needs: OwnTestNeeds): Promise<readonly Finding[]> {
+  const { shown, scenarios, now } = needs
+  const { snapshot, workshop, opa } = tested
+  const units = await runUnitTests({
+    snapshot,
+    workshop,
+    opa,
+    shown,
+    instant: now ? { ...SAMPLE_INSTANT, nowNs: BigInt(now()) * 1_000_000n } : SAMPLE_INSTANT,
+    maxMemoryBytes: scenarios?.maxMemoryBytes ?? DEFAULT_MEMORY_BYTES,
+  })
+  const failed = await explained(units.results.filter(isFailed), workshop)
+  const run = scenarios ? scenarioRun(tested, needs, scenarios) : { results: [], findings: [] }
+  return [...units.findings, ...run.findings, ...[...failed, ...run.results.filter(isFailed)].map(findingOf)]
+}
+
+function scenarioRun(
+  { snapshot, bundle }: Tested,
+  { shown, entrypoint }: OwnTestNeeds,
+  setting: ScenarioSetting,
+): ScenarioRun {
+  const files = snapshot.files
+    .filter(({ name }) => name.endsWith('.scenario.yaml'))
+    .map(({ name, bytes }) => ({ shown: path.join(shown, name), text: bytes.toString('utf8') }))
+  const { builtinErrors, maxMemoryBytes } = setting
+  const policy = { bundle, revision: snapshot.revision, entrypoint, builtinErrors, maxMemoryBytes }
+  return runScenarios(files, policy, setting)
+}
+
+function isFailed({ outcome }: TestResult): boolean {
+  return outcome === 'fail'
+}
+
+async function explained(failed: readonly TestResult[], workshop: Workshop): Promise<readonly TestResult[]> {
+  if (failed.length === 0) return failed
+  const explanations = await workshop.explain(failed.map(({ name }) => name))
+  return failed.map(result => {
+    const explanation = explanations.get(result.name)
+    return explanation === undefined ? result : { ...result, message: `${result.message}\n${explanation}` }
+  })
+}
+
+function findingOf({ name, file, line, message }: TestResult): Finding {
+  return { severity: 'error', code: 'test_failed', message: `${name}: ${message}`, file, line, column: 1 }
+}
