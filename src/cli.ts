@@ -101,10 +101,8 @@ command(program, 'build [path]', 'write an OPA bundle of a policy, once its chec
     const { build } = await import('./toolbox/build.ts')
     // A folder can be built where there is no config; one that was named must be there.
     const needed = folder === undefined || self.getOptionValueSource('config') !== 'default'
-    const policy =
-      needed || existsSync(flags.config) ? configFor(flags.config, flags.format).policy : undefined
-    const entrypoint = policy?.entrypoint ?? 'gateway/decision'
-    await build(folder ?? (policy?.path as string), { ...flags, entrypoint })
+    const config = needed || existsSync(flags.config) ? configFor(flags.config, flags.format) : undefined
+    await build(folder ?? (config?.policy.path as string), config, flags)
   })
 
 interface ExplainFlags extends Common {
@@ -124,6 +122,34 @@ command(program, 'explain <file>', 'what the policy decides of one request, and 
     await explain(file, flags)
   })
 
+interface ReplayFlags extends Common {
+  readonly policy?: string
+  readonly maxFlips: number
+}
+
+command(program, 'replay <audit...>', 'decide recorded requests again, and say what flips')
+  .addOption(formatOption())
+  .addOption(policyOption())
+  .option('--max-flips <number>', 'fail when more decisions flip', wholeNumber, 0)
+  .action(async (logs: string[], flags: ReplayFlags) => {
+    const { replay } = await import('./toolbox/replay.ts')
+    await replay(logs, flags)
+  })
+
+interface BenchFlags extends Common {
+  readonly policy?: string
+  readonly decisions: number
+}
+
+command(program, 'bench', 'what deciding costs with this policy on this machine')
+  .addOption(formatOption())
+  .addOption(policyOption())
+  .option('--decisions <number>', 'how many are timed', positiveNumber, 20_000)
+  .action(async (flags: BenchFlags) => {
+    const { bench } = await import('./toolbox/bench.ts')
+    await bench(flags)
+  })
+
 const keys = program.command('keys').description('API keys')
 
 interface KeyFlags extends Common {
@@ -131,6 +157,7 @@ interface KeyFlags extends Common {
   readonly roles: string[]
   readonly team?: string
   readonly kind: string
+  readonly models?: string[]
   readonly expires?: string
 }
 
@@ -142,11 +169,20 @@ command(keys, 'create', 'make a key; its secret is shown once')
   .option('--roles <list>', 'roles, separated by commas', list, [])
   .option('--team <name>', 'the team of the principal')
   .option('--kind <word>', 'service, user, …', 'service')
+  .option('--models <list>', 'the only models that it is for, separated by commas', list)
   .option('--expires <duration>', 'how long it is good for, such as 30d', duration)
   .action(async (flags: KeyFlags) => {
     const { createKey } = await import('./toolbox/keys.ts')
-    const { principal, roles, team, kind, expires } = flags
-    await createKey(keyFileOf(flags), { principal, roles, team: team ?? null, kind, expires }, flags.format)
+    const { principal, roles, team = null, kind, models, expires } = flags
+    await createKey(keyFileOf(flags), { principal, roles, team, kind, models, expires }, flags.format)
+  })
+
+command(keys, 'rotate <id>', 'make a key with the rights of another, which goes on for a while')
+  .addOption(formatOption())
+  .option('--overlap <duration>', 'how long the old key goes on', duration, '24h')
+  .action(async (id: string, flags: Common & { readonly overlap: string }) => {
+    const { rotateKey } = await import('./toolbox/keys.ts')
+    await rotateKey(keyFileOf(flags), id, flags.overlap, flags.format)
   })
 
 command(keys, 'list', 'the keys and what became of them')
@@ -204,6 +240,18 @@ command(program, 'status', 'what a running gateway is doing')
 function sequence(text: string): number {
   if (!/^\d+(\.\d+)?$/.test(text)) throw new InvalidArgumentError('expected a number')
   return Number(text)
+}
+
+function wholeNumber(text: string): number {
+  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('expected a whole number')
+  return Number(text)
+}
+
+function positiveNumber(text: string): number {
+  const number = wholeNumber(text)
+  if (number === 0 || number > 10_000_000)
+    throw new InvalidArgumentError('expected a number from 1 to 10000000')
+  return number
 }
 
 function list(text: string): string[] {

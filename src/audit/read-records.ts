@@ -4,10 +4,9 @@
  * Lines, plain or gzipped, of one file or of its rotated parts; and the lists that OPA uploads as decision
  * logs. Memory is bounded by the longest line, and by one list.
  */
-import { createReadStream, existsSync } from 'node:fs'
+import { closeSync, createReadStream, existsSync, openSync, readSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { pipeline } from 'node:stream'
-import { StringDecoder } from 'node:string_decoder'
 import { constants, createGunzip } from 'node:zlib'
 import { elementsOf } from '../contract/json-members.ts'
 
@@ -34,16 +33,21 @@ export function partsOf(file: string): string[] {
 
 /** Batches, since a promise for each line costs more than reading it. @throws when the file cannot be read. */
 export async function* recordsIn(file: string): AsyncGenerator<RecordText[]> {
-  const decoder = new StringDecoder('utf8')
-  let rest = ''
-  for await (const chunk of await bytesOf(file)) {
-    const lines = (rest + decoder.write(chunk as Buffer)).split('\n')
-    rest = lines.pop() as string
-    const batch = lines.flatMap(textsIn)
+  let rest: Buffer = Buffer.alloc(0)
+  for await (const chunk of isPacked(file) ? unpacked(file) : bytesOf(file)) {
+    const bytes = rest.length === 0 ? chunk : Buffer.concat([rest, chunk])
+    const end = bytes.lastIndexOf(LINE_FEED) + 1
+    // The next chunk is read into the same memory.
+    rest = Buffer.from(bytes.subarray(end))
+    const batch: RecordText[] = []
+    for (const text of bytes.toString('utf8', 0, end).split('\n')) {
+      if (text.startsWith('{')) batch.push({ text, whole: true })
+      else batch.push(...textsIn(text))
+    }
     if (batch.length > 0) yield batch
   }
-  rest += decoder.end()
-  if (rest.trim() !== '') yield rest.startsWith('[') ? textsIn(rest) : [{ text: rest, whole: false }]
+  const last = rest.toString('utf8')
+  if (last.trim() !== '') yield last.startsWith('[') ? textsIn(last) : [{ text: last, whole: false }]
 }
 
 /** OPA uploads its decision logs as a list, on one line. */
@@ -53,18 +57,41 @@ function textsIn(line: string): RecordText[] {
   return elementsOf(line)?.map(text => ({ text, whole: true })) ?? [{ text: line, whole: false }]
 }
 
-const CHUNK_BYTES = 1 << 18
+const LINE_FEED = 0x0a
+const CHUNK_BYTES = 1 << 20
 const GZIP = Buffer.from([0x1f, 0x8b])
 
 /** Told by its first bytes, not by its name. */
-async function bytesOf(file: string): Promise<AsyncIterable<unknown>> {
-  const handle = await open(file)
-  const { buffer } = await handle.read(Buffer.alloc(2), 0, 2, 0).finally(() => handle.close())
-  const bytes = createReadStream(file, { highWaterMark: CHUNK_BYTES })
-  if (!buffer.equals(GZIP)) return bytes
-  // A log that is still written to ends in the middle of its gzip: what is there is read.
+function isPacked(file: string): boolean {
+  const start = Buffer.alloc(GZIP.length)
+  const descriptor = openSync(file, 'r')
+  try {
+    readSync(descriptor, start, 0, GZIP.length, 0)
+  } finally {
+    closeSync(descriptor)
+  }
+  return start.equals(GZIP)
+}
+
+/** Each chunk is in the memory of the one before: a stream's buffers and promises cost as much as the reading. */
+function* bytesOf(file: string): Generator<Buffer> {
+  const memory = Buffer.allocUnsafe(CHUNK_BYTES)
+  const descriptor = openSync(file, 'r')
+  try {
+    for (;;) {
+      const read = readSync(descriptor, memory)
+      if (read === 0) return
+      yield memory.subarray(0, read)
+    }
+  } finally {
+    closeSync(descriptor)
+  }
+}
+
+/** A log that is still written to ends in the middle of its gzip: what is there is read. */
+function unpacked(file: string): AsyncIterable<Buffer> {
   const unzip = createGunzip({ chunkSize: CHUNK_BYTES, finishFlush: constants.Z_SYNC_FLUSH })
-  pipeline(bytes, unzip, () => {})
+  pipeline(createReadStream(file), unzip, () => {})
   return unzip
 }
 
@@ -120,7 +147,7 @@ async function* linesFromTheEnd(file: string): AsyncGenerator<string> {
 function linesIn(bytes: Buffer): Buffer[] {
   const lines: Buffer[] = []
   let start = 0
-  for (let at = bytes.indexOf(0x0a); at >= 0; at = bytes.indexOf(0x0a, start)) {
+  for (let at = bytes.indexOf(LINE_FEED); at >= 0; at = bytes.indexOf(LINE_FEED, start)) {
     lines.push(bytes.subarray(start, at))
     start = at + 1
   }

@@ -22,24 +22,40 @@ const CLOSE_BRACKET = 0x5d
  */
 export function membersOf(text: string): Map<string, string> | undefined {
   const members = new Map<string, string>()
+  return readMembers(text, members) === WHOLE ? members : undefined
+}
+
+/**
+ * @param members - Takes those that stand before the one that is looked for.
+ * @returns Where the value of a member begins; -1 when there is none.
+ */
+export function startOfMember(text: string, name: string, members: Map<string, string>): number {
+  return Math.max(-1, readMembers(text, members, name))
+}
+
+const WHOLE = -2
+
+/** @returns Where the value of `until` begins; else `WHOLE`, or -1 for what is not a whole object. */
+function readMembers(text: string, members: Map<string, string>, until?: string): number {
   let at = pastSpace(text, 0)
-  if (text.charCodeAt(at) !== OPEN_BRACE) return undefined
+  if (text.charCodeAt(at) !== OPEN_BRACE) return -1
   at = pastSpace(text, at + 1)
-  if (text.charCodeAt(at) === CLOSE_BRACE) return isEnd(text, at + 1) ? members : undefined
+  if (text.charCodeAt(at) === CLOSE_BRACE) return isEnd(text, at + 1) ? WHOLE : -1
   for (;;) {
-    if (text.charCodeAt(at) !== QUOTE) return undefined
+    if (text.charCodeAt(at) !== QUOTE) return -1
     const keyEnd = pastString(text, at)
-    if (keyEnd < 0) return undefined
+    if (keyEnd < 0) return -1
     const key = keyOf(text.slice(at, keyEnd))
     at = pastSpace(text, keyEnd)
-    if (key === undefined || text.charCodeAt(at) !== COLON) return undefined
+    if (key === undefined || text.charCodeAt(at) !== COLON) return -1
     const start = pastSpace(text, at + 1)
+    if (key === until) return start
     const end = pastValue(text, start)
-    if (end < 0) return undefined
+    if (end < 0) return -1
     members.set(key, text.slice(start, end).trimEnd())
     at = pastSpace(text, end)
-    if (text.charCodeAt(at) === CLOSE_BRACE) return isEnd(text, at + 1) ? members : undefined
-    if (text.charCodeAt(at) !== COMMA) return undefined
+    if (text.charCodeAt(at) === CLOSE_BRACE) return isEnd(text, at + 1) ? WHOLE : -1
+    if (text.charCodeAt(at) !== COMMA) return -1
     at = pastSpace(text, at + 1)
   }
 }

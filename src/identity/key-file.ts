@@ -27,8 +27,10 @@ export interface KeyRecord {
   readonly kind: string
   readonly roles: readonly string[]
   readonly team: string | null
+  /** All that the key is for; null: whatever its principal may call. */
+  readonly models?: readonly string[] | null
   /** RFC 3339, as the two below. */
-  readonly created_at: string
+  readonly created_at: string | null
   readonly expires_at: string | null
   readonly revoked_at: string | null
 }
@@ -53,6 +55,7 @@ const validate = compileSchema(
             kind: { type: 'string', minLength: 1, default: 'service' },
             roles: { type: 'array', items: { type: 'string' } },
             team: { type: ['string', 'null'], default: null },
+            models: { type: ['array', 'null'], items: { type: 'string', minLength: 1 } },
             created_at: { ...instant, default: null },
             expires_at: { ...instant, default: null },
             revoked_at: { ...instant, default: null },

@@ -47,7 +47,7 @@ function entryOf(record: KeyRecord): Entry {
       authenticated: true,
       method: 'api_key',
       key_id: record.id,
-      claims: {},
+      claims: record.models ? { models: record.models } : {},
       expires_at: record.expires_at,
     },
   }

@@ -6,7 +6,7 @@ import type { Finding } from '../contract/findings.ts'
 import { type Edition, Refused } from './activation.ts'
 import type { Bundle } from './bundle.ts'
 import { bundleEdition, type Keeper, type VerifyNeeds } from './bundle-edition.ts'
-import { openWorkshop } from './compile.ts'
+import { openWorkshop, type Workshop } from './compile.ts'
 import { type LoadNeeds, load, refused, type Stepper } from './load.ts'
 import { requireOpa } from './opa-command.ts'
 import { type OwnTestNeeds, runOwnTests } from './own-tests.ts'
@@ -54,10 +54,18 @@ export async function compile(snapshot: Snapshot, needs: CompileNeeds, step: Ste
     if (!bundle) throw new Refused(findings)
     if (needs.runTests)
       refuseIfAny(await step('tests', () => runOwnTests({ snapshot, workshop, opa, bundle }, needs)))
-    return bundle
+    return await withReads(bundle, workshop, needs)
   } finally {
     workshop.close()
   }
+}
+
+/** Says in the manifest what the policy looks at, for a replay of records of which something was left out. */
+async function withReads(bundle: Bundle, workshop: Workshop, { entrypoint }: CompileNeeds): Promise<Bundle> {
+  const reads = await workshop.reads(entrypoint)
+  if (!reads) return bundle
+  const { manifest } = bundle
+  return { ...bundle, manifest: { ...manifest, metadata: { ...manifest.metadata, reads } } }
 }
 
 function refuseIfAny(findings: readonly Finding[]): void {

@@ -7,8 +7,7 @@ import { Refused } from './activation.ts'
 import type { Bundle } from './bundle.ts'
 import { createEngine } from './engine.ts'
 import { EngineError } from './engine-error.ts'
-import { findOpa } from './opa-command.ts'
-import { readsOfBundle } from './plan.ts'
+import { readsFrom } from './reads.ts'
 import { type ReplayGate, tryReplay } from './replay-step.ts'
 import { createRevision, type Revision, UndefinedDecision } from './revision.ts'
 import { SAMPLE_INSTANT, sampleInputs } from './samples.ts'
@@ -38,7 +37,7 @@ export type Stepper = <T>(name: string, work: () => T | Promise<T>) => Promise<T
 
 /** @throws Refused */
 export async function load(
-  bundle: Pick<Bundle, 'wasm' | 'dataText'> & Partial<Pick<Bundle, 'files'>>,
+  bundle: Pick<Bundle, 'wasm' | 'dataText'> & Partial<Pick<Bundle, 'manifest'>>,
   id: string,
   needs: LoadNeeds,
   step: Stepper,
@@ -62,22 +61,16 @@ export async function load(
   try {
     await step('samples', () => trySamples(revision, needs))
     const { replay } = needs
-    if (replay)
-      await step('replay', async () => tryReplay(replay, await replayNeeds(revision, bundle, needs)))
+    if (replay) {
+      const reads = readsFrom(bundle.manifest?.metadata?.reads)
+      const { shown } = needs
+      await step('replay', () => tryReplay(replay, { entrypoint, shown, reads, decide: revision.decide }))
+    }
   } catch (cause) {
     revision.close()
     throw cause
   }
   return revision
-}
-
-async function replayNeeds(
-  { decide }: Revision,
-  { files }: Partial<Pick<Bundle, 'files'>>,
-  { entrypoint, shown }: LoadNeeds,
-): Promise<Parameters<typeof tryReplay>[1]> {
-  const reads = await readsOfBundle(files ?? new Map(), entrypoint, findOpa())
-  return { entrypoint, shown, reads, decide }
 }
 
 /** How often a sample is timed; the best counts, so that a busy machine refuses nothing. */
@@ -107,7 +100,11 @@ function trySample(input: string, revision: Revision, needs: LoadNeeds): void {
   } catch (cause) {
     // A policy may have nothing to say of a sample; callers of whom that is true are refused.
     if (cause instanceof UndefinedDecision) return
-    if (cause instanceof GatewayError) throw refused(needs, cause.code, cause.message)
+    if (cause instanceof GatewayError) {
+      const { cause: fault } = cause
+      const tooSlow = fault instanceof EngineError && fault.code === 'timed_out'
+      throw refused(needs, tooSlow ? 'too_slow' : cause.code, cause.message)
+    }
     throw cause
   }
 }

@@ -70,7 +70,7 @@ function findingsInText(text: string, show: ShowFile): Finding[] {
 }
 
 const PLACED =
-  /^(?:error: |bundle \S+: |load error: |\d+ errors? occurred: )*(?:\.\/)?([^\s:]+\.(?:rego|json|ya?ml)):(\d+):(?:(\d+):)? ?(?:(rego_\w+): )?(.*)$/
+  /^(?:error: |unable to load bundle \S+: |bundle \S+: |load error: |\d+ errors? occurred: )*(?:\.\/)?([^\s:]+\.(?:rego|json|ya?ml)):(\d+):(?:(\d+):)? ?(?:(rego_\w+): )?(.*)$/
 
 function findingOf({ message, code, location }: OpaError, show: ShowFile): Finding {
   return {
@@ -92,7 +92,9 @@ interface OpaTestResult {
   readonly error?: { readonly message?: string }
 }
 
-export function resultsIn({ stdout }: OpaOutput, show: ShowFile): TestResult[] | undefined {
+/** @returns Undefined when the tests could not be run. OPA ends with 2 when one fails. */
+export function resultsIn({ status, stdout }: OpaOutput, show: ShowFile): TestResult[] | undefined {
+  if (status !== 0 && status !== 2) return undefined
   if (stdout.trim() === '' || stdout.trim() === 'null') return []
   return tryJson<OpaTestResult[]>(stdout)
     ?.filter(result => !result.skip)

@@ -4,7 +4,7 @@
  * What the policy was asked is cut out of the line as it stands, since a number that is read and written
  * again may not be the same.
  */
-import { membersOf } from '../contract/json-members.ts'
+import { membersOf, startOfMember } from '../contract/json-members.ts'
 
 export interface Recorded {
   readonly id: string
@@ -13,7 +13,9 @@ export interface Recorded {
   /** The input document as it was kept, JSON text. */
   readonly input: string
   /** The decision, JSON text; undefined when the policy had none. */
-  readonly result: string | undefined
+  result(): string | undefined
+  /** Whether the decision is, to the letter, this text. */
+  isResult(text: string): boolean
   /** JSON text of a list of JSON pointers: what was left out of the input, or changed in it. */
   readonly erased: string
   /** What `time.now_ns()` answered. */
@@ -42,11 +44,52 @@ export function readRecorded(line: string, entrypoint: string): Reading {
     id: stringIn(members.get('decision_id')),
     timestamp,
     input,
-    result,
+    result: () => result,
+    isResult: text => text === result,
     erased: both(members.get('erased'), members.get('masked')),
     nowNs,
   }
 }
+
+/** As the gateway's own records begin and end, in the order in which it writes their members. */
+const OWN = '{"event":"decision","decision_id":"'
+const OWN_END = /^,"erased":(\[[^\]]*\]),"chain":\{"seq":\d+,"prev":"[0-9a-f]{64}","hash":"[0-9a-f]{64}"\}\}$/
+const INSTANT = ',"time":{"now_ns":'
+
+/**
+ * Reads a record of our own in a third of the time, by the way in which the gateway writes them: the input
+ * is taken to end where an instant stands. If that stood in the middle of it, what is cut out is no JSON,
+ * the policy cannot be asked, and the line is to be read in full.
+ *
+ * @returns Undefined for any line that is not just like that.
+ */
+export function readQuickly(line: string, entrypoint: string): Recorded | undefined {
+  if (!line.startsWith(OWN)) return undefined
+  const tail = line.lastIndexOf(',"erased":[')
+  const erased = tail < 0 ? undefined : OWN_END.exec(line.slice(tail))?.[1]
+  if (erased === undefined) return undefined
+  const members = new Map<string, string>()
+  const start = startOfMember(line, 'input', members)
+  const instant = line.indexOf(INSTANT, start)
+  const close = line.indexOf('}}', instant)
+  const now = line.slice(instant + INSTANT.length, close)
+  if (start < 0 || instant < 0 || !/^\d{1,19}$/.test(now) || !line.startsWith(RESULT, close + 2))
+    return undefined
+  if (!isOf(members.get('path'), entrypoint)) return undefined
+  const resultAt = close + 2 + RESULT.length
+  return {
+    id: stringIn(members.get('decision_id')),
+    timestamp: stringIn(members.get('timestamp')),
+    input: line.slice(start, close + 2),
+    // A value that stands there whole is the value: no JSON text is the beginning of another object's.
+    isResult: text => line.startsWith(text, resultAt),
+    result: () => membersOf(line)?.get('result'),
+    erased,
+    nowNs: BigInt(now),
+  }
+}
+
+const RESULT = ',"result":'
 
 /** Whether a line holds a decision that can be made again. */
 export function isRecorded(line: string, entrypoint: string): boolean {

@@ -40,6 +40,8 @@ export interface RemoteBundleNeeds {
 const LONG_POLL_S = 30
 /** How long it may take to answer at once, download included. */
 const ANSWER_MS = 30_000
+/** And while somebody waits: at the start of a gateway there may be a last good bundle to go on with. */
+const PROMPT_ANSWER_MS = 10_000
 /** Between two questions to a server that does not wait. */
 const POLL_MS = 3000
 const BACK_OFF_MS = { least: 500, most: 60_000 }
@@ -76,7 +78,7 @@ export function createRemoteBundle(needs: RemoteBundleNeeds): RemoteBundle {
     const waits = longPoll && known?.etag !== undefined
     const done = new AbortController()
     const tooLate = new AbortController()
-    const limit = ANSWER_MS + (waits ? LONG_POLL_S * 1000 : 0)
+    const limit = longPoll ? ANSWER_MS + (waits ? LONG_POLL_S * 1000 : 0) : PROMPT_ANSWER_MS
     void sleep(limit, done.signal).then(() => tooLate.abort())
     try {
       return await request({

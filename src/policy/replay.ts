@@ -9,7 +9,7 @@ import { GatewayError, REFUSALS } from '../contract/errors.ts'
 import type { Instant } from './engine.ts'
 import { EngineError } from './engine-error.ts'
 import type { Reads } from './reads.ts'
-import { pointersIn, type Recorded, readRecorded } from './recorded.ts'
+import { pointersIn, type Recorded, readQuickly, readRecorded } from './recorded.ts'
 import type { Decided } from './revision.ts'
 
 export interface ReplaySummary {
@@ -77,29 +77,31 @@ export function createReplay({ entrypoint, reads, decide }: ReplayNeeds): Replay
   const recordedVerdict = remembering(verdictOf)
 
   function take(line: string): void {
+    const quick = readQuickly(line, entrypoint)
+    if (quick && again(quick)) return
     const recorded = readRecorded(line, entrypoint)
-    if (recorded === 'torn') counts.torn++
-    else if (recorded !== 'other') again(recorded)
+    if (recorded === 'other') return
+    if (recorded === 'torn' || !again(recorded)) counts.torn++
   }
 
-  function again(recorded: Recorded): void {
-    counts.records++
+  /** @returns False when the record holds no input that could be asked about. */
+  function again(recorded: Recorded): boolean {
     if (recorded.erased !== '[]' && isMasked(recorded.erased)) {
+      counts.records++
       counts.masked++
-      return
+      return true
     }
     const now = decideAgain(recorded)
-    if (now === undefined) {
-      counts.records--
-      counts.torn++
-      return
-    }
+    if (now === undefined) return false
+    counts.records++
     counts.decided++
     // The same text is the same decision; most are.
-    if (typeof now === 'string' && now === recorded.result) return
+    if (typeof now === 'string' && recorded.isResult(now)) return true
     const verdict = typeof now === 'string' ? recordedVerdict(now) : now
-    const before = recorded.result === undefined ? NO_DECISION : recordedVerdict(recorded.result)
+    const result = recorded.result()
+    const before = result === undefined ? NO_DECISION : recordedVerdict(result)
     if (isFlip(before, verdict)) addFlip(recorded, before, verdict)
+    return true
   }
 
   /** @returns The text of the decision, or why there is none; undefined when the record holds no input at all. */

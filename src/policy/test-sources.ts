@@ -23,14 +23,18 @@ export interface TestSource {
   readonly tests: readonly UnitTest[]
   /** With rules told apart, and companions. */
   readonly snapshot: Snapshot
+  /** Files in which tests could not be looked for. */
+  readonly unread: readonly string[]
 }
 
 const CASES = 'sallyport_cases_of_'
 
+/** @param options - `cases`: whether table tests get their companions. */
 export async function listTests(
   snapshot: Snapshot,
   workshop: Pick<Workshop, 'parse'>,
   shown: string,
+  { cases }: { cases: boolean },
 ): Promise<TestSource> {
   const regos = snapshot.files.filter(
     ({ name, bytes }) => name.endsWith('.rego') && (isTest(name) || bytes.includes('test_')),
@@ -45,12 +49,13 @@ export async function listTests(
     const edited = editText(text)
     for (const rule of module.rules) {
       if (!rule.head.args && nameOf(rule.head).startsWith('test_'))
-        tests.push(testOf(rule, module, shown, seen, edited))
+        tests.push(testOf(rule, module, shown, seen, edited, cases))
     }
     mocks.rewrite(module, edited)
     if (edited.text() !== text) changed.set(module.file, edited.text())
   }
-  return { tests, snapshot: withFiles(snapshot, changed, mocks.source()) }
+  const unread = regos.map(({ name }) => name).filter(name => !modules.some(({ file }) => file === name))
+  return { tests, snapshot: withFiles(snapshot, changed, mocks.source()), unread }
 }
 
 function testOf(
@@ -59,6 +64,7 @@ function testOf(
   shown: string,
   seen: Map<string, number>,
   edited: EditedText,
+  withCases: boolean,
 ): UnitTest {
   const own = nameOf({ ...rule.head, ref: rule.head.ref.slice(0, 1) })
   const name = `data.${module.package.join('.')}.${own}`
@@ -70,7 +76,7 @@ function testOf(
   const place = { file: path.join(shown, module.file), line: location.row, isTable }
   const entry = (of: string): string => [...module.package, of].join('/')
   if (isTable) {
-    const companion = companionOf(rule, rest, own)
+    const companion = withCases ? companionOf(rule, rest, own) : undefined
     if (companion) edited.append(companion)
     return { ...place, name, entrypoint: entry(own), cases: companion && entry(CASES + own) }
   }
@@ -98,7 +104,7 @@ function companionOf({ body }: Rule, keys: readonly Term[], own: string): string
   }
   const lines = body.slice(0, last + 1).map(({ location }) => `\t${location.text}`)
   if (lines.some(line => line.trim() === '')) return undefined
-  const list = keys.map(({ location }) => location.text).join(', ')
+  const list = keys.map(({ type, value }) => (type === 'var' ? value : JSON.stringify(value))).join(', ')
   return `${CASES}${own} contains [${list}] if {\n${lines.join('\n') || '\ttrue'}\n}\n`
 }
 

@@ -6,7 +6,9 @@
  * does. And a table test, `test_x[case]`, gets a companion that names its cases: a case that does not
  * hold is merely missing from the rule itself.
  */
+import path from 'node:path'
 import type { Finding } from '../contract/findings.ts'
+import type { Bundle } from './bundle.ts'
 import { openWorkshop, type Workshop } from './compile.ts'
 import { createEngine, type Instant, type TermEngine } from './engine.ts'
 import { EngineError } from './engine-error.ts'
@@ -34,15 +36,38 @@ export interface UnitTestRun {
 }
 
 export async function runUnitTests(needs: UnitTestNeeds): Promise<UnitTestRun> {
-  const source = await listTests(needs.snapshot, needs.workshop, needs.shown)
+  const first = await prepared(needs, { cases: true })
+  // A companion that does not compile must not take the other tests with it.
+  const again = first.findings.length > 0 && first.tests.some(({ cases }) => cases !== undefined)
+  const { tests, bundle, findings } = again ? await prepared(needs, { cases: false }) : first
+  return bundle ? ran(tests, bundle, needs) : { results: [], findings }
+}
+
+interface Prepared {
+  readonly tests: readonly UnitTest[]
+  /** Undefined when there is nothing to run. */
+  readonly bundle: Pick<Bundle, 'wasm' | 'dataText'> | undefined
+  readonly findings: readonly Finding[]
+}
+
+async function prepared(needs: UnitTestNeeds, options: { cases: boolean }): Promise<Prepared> {
+  const source = await listTests(needs.snapshot, needs.workshop, needs.shown, options)
+  const unread = source.unread.map(file => unreadable(file, needs))
   const tests = source.tests.filter(test => needs.wanted?.(test) ?? true)
-  if (tests.length === 0) return { results: [], findings: [] }
-  const built = await buildTests(source, tests, needs)
-  if (!built.bundle) return { results: [], findings: built.findings }
+  if (unread.length > 0 || tests.length === 0) return { tests, bundle: undefined, findings: unread }
+  return { tests, ...(await buildTests(source, tests, needs)) }
+}
+
+function ran(
+  tests: readonly UnitTest[],
+  { wasm, dataText }: Pick<Bundle, 'wasm' | 'dataText'>,
+  needs: UnitTestNeeds,
+): UnitTestRun {
   let engine: TermEngine | undefined
   try {
     const loaded = createEngine({
-      ...built.bundle,
+      wasm,
+      dataText,
       // As `opa test` does: a test may be about what is undefined.
       builtinErrors: 'undefined',
       maxMemoryBytes: needs.maxMemoryBytes,
@@ -121,6 +146,18 @@ function memberOf(value: unknown, key: unknown): unknown {
   if (typeof value !== 'object' || value === null) return undefined
   const name = typeof key === 'string' ? key : JSON.stringify(key)
   return Object.hasOwn(value, name) ? (value as Record<string, unknown>)[name] : undefined
+}
+
+function unreadable(file: string, { shown }: UnitTestNeeds): Finding {
+  const message = 'cannot be parsed, so its tests cannot be run'
+  return {
+    severity: 'error',
+    code: 'rego_parse_error',
+    message,
+    file: path.join(shown, file),
+    line: 0,
+    column: 0,
+  }
 }
 
 function notRun({ isTable, cases, name, file, line }: UnitTest): Finding[] {

@@ -6,6 +6,8 @@
  */
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
+import { isUrl } from '../contract/addresses.ts'
+import type { GatewayConfig } from '../contract/config.schema.ts'
 import { Refused } from '../policy/activation.ts'
 import type { BundleFiles, Manifest } from '../policy/bundle.ts'
 import { withManifest, writeBundle } from '../policy/bundle-write.ts'
@@ -16,10 +18,10 @@ import { readSource, type Snapshot, SourceError } from '../policy/source.ts'
 import { VERSION } from '../version.ts'
 import { shownPath } from './config.ts'
 import { CommandExit, CommandFailure, EXIT, type Format, print, printFindings, printJson } from './output.ts'
+import { type Setting, settingOf } from './setting.ts'
 
 export interface BuildOptions {
   readonly format: Format
-  readonly entrypoint: string
   readonly output: string
   readonly revision?: string
   readonly sequence?: number
@@ -28,9 +30,15 @@ export interface BuildOptions {
   readonly signingAlg: string
 }
 
-export async function build(folder: string, options: BuildOptions): Promise<void> {
+/** @param config - Of the gateway that scenarios are about; without one, the defaults and no pools. */
+export async function build(
+  folder: string,
+  config: GatewayConfig | undefined,
+  options: BuildOptions,
+): Promise<void> {
+  if (isUrl(folder)) throw new CommandFailure(EXIT.usage, 'the policy of the config is no folder: name one')
   const key = keyFor(options)
-  const { snapshot, files, manifest } = await compiled(path.resolve(folder), options)
+  const { snapshot, files, manifest } = await compiled(path.resolve(folder), settingOf(config), options)
   const sequence = sequenceFor(options, key !== undefined)
   const finished = finishedManifest(manifest, options.revision ?? snapshot.revision, sequence)
   const unsigned = withManifest(files, finished)
@@ -53,12 +61,14 @@ function keyFor({ signingKey: file, signingAlg }: BuildOptions): BundleKey | und
 
 async function compiled(
   folder: string,
-  { format, entrypoint }: BuildOptions,
+  scenarios: Setting,
+  { format }: BuildOptions,
 ): Promise<{ snapshot: Snapshot; files: BundleFiles; manifest: Manifest }> {
   const shown = shownPath(folder)
   try {
     const snapshot = readSource(folder)
-    const needs = { shown, entrypoint, runTests: true, strict: true }
+    const { entrypoint } = scenarios
+    const needs = { shown, entrypoint, scenarios, runTests: true, strict: true }
     const { files, manifest } = await compile(snapshot, needs, async (_name, work) => work())
     return { snapshot, files, manifest }
   } catch (error) {

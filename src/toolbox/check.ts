@@ -83,7 +83,7 @@ function loadNeeds(config: GatewayConfig): LoadNeeds {
   return {
     ...setting,
     shown: shownPath(config.policy.path),
-    maxEvaluationMs: Number.POSITIVE_INFINITY,
+    maxEvaluationMs: Number.MAX_VALUE,
     models: () => models,
     pools,
   }

@@ -22,7 +22,7 @@ export function printExplanation(explained: Explained): void {
     print(`  recorded as ${recorded.decision_id}: ${verdictText(verdictIn(recorded.decision))}`)
   for (const note of notes) print(yellow(`  note: ${note}`))
   if (needed.length > 0) {
-    print('\nWhat would have to be different (the nearest first):')
+    print('\nWhat would have to be different:')
     for (const { file, line, message, rule } of needed) print(`  ${file}:${line}: ${message} [${rule}]`)
   }
   if (rules.length > 0) {

@@ -8,7 +8,6 @@ import { GatewayError } from '../contract/errors.ts'
 import { openWorkshop } from '../policy/compile.ts'
 import { type Explanation, explain as explainDecision, NoTrace } from '../policy/explain/explain.ts'
 import { findOpa } from '../policy/opa-command.ts'
-import { readsOfBundle } from '../policy/plan.ts'
 import { configFor } from './config.ts'
 import { printExplanation } from './explain-report.ts'
 import { type RecordedDecision, readSubject, type Subject } from './explain-subject.ts'
@@ -77,7 +76,7 @@ async function explanationOf(subject: Subject, policy: OpenPolicy): Promise<Expl
     return { ...NOTHING, revision, error, recorded: compared(recorded, null), notes }
   }
   const { decision, error } = decide(input, subject, policy)
-  const masked = await maskedIn(recorded, policy)
+  const masked = maskedIn(recorded, policy)
   if (masked.length > 0)
     notes.push(
       `The policy may look at what is not in the record: ${masked.join(', ')}. What it decided then may have been something else.`,
@@ -124,13 +123,8 @@ function compared(recorded: RecordedDecision | undefined, decision: unknown): Co
   return { decision_id: decisionId, revision, decision: result, same: isDeepStrictEqual(result, decision) }
 }
 
-async function maskedIn(
-  recorded: RecordedDecision | undefined,
-  { bundle, entrypoint }: OpenPolicy,
-): Promise<string[]> {
-  if (!recorded || recorded.erased.length === 0) return []
-  const reads = await readsOfBundle(bundle.files, entrypoint, findOpa())
-  return recorded.erased.filter(pointer => reads.mayDependOn(pointer))
+function maskedIn(recorded: RecordedDecision | undefined, { reads }: OpenPolicy): string[] {
+  return recorded?.erased.filter(pointer => reads.mayDependOn(pointer)) ?? []
 }
 
 /** Undefined, with a note why, where there is no trace. */

@@ -11,33 +11,86 @@ export interface NewKey {
   readonly kind: string
   readonly roles: readonly string[]
   readonly team: string | null
+  /** Undefined: whatever the principal may call. */
+  readonly models: readonly string[] | undefined
   /** A duration. */
   readonly expires: string | undefined
 }
 
 export async function createKey(file: string, key: NewKey, format: Format): Promise<void> {
+  const { principal, kind, roles, team, models = null, expires } = key
+  const rights = { principal, kind, roles, team, models }
+  const { record, secret } = newKey(rights, expires === undefined ? null : parseDuration(expires))
+  await changeKeyFile(file, keys => [...keys, record])
+  showSecret(record, secret, format)
+}
+
+/**
+ * A new key with the rights of an old one, which goes on for a while. What has an end gets one as
+ * far away as the old key had when it was made.
+ */
+export async function rotateKey(file: string, id: string, overlap: string, format: Format): Promise<void> {
+  let made: { readonly record: KeyRecord; readonly secret: string } | undefined
+  let old: KeyRecord | undefined
+  await changeKeyFile(file, keys => {
+    const now = Date.now()
+    const found = keys.find(key => key.id === id)
+    if (!found || stateOf(found, now) !== 'active') return keys
+    const { principal, kind, roles, team, models = null } = found
+    made = newKey({ principal, kind, roles, team, models }, lifeOf(found))
+    old = { ...found, expires_at: earlier(found.expires_at, now + parseDuration(overlap)) }
+    return [...keys.map(key => (key === found ? (old as KeyRecord) : key)), made.record]
+  })
+  if (!made || !old) throw new CommandFailure(EXIT.findings, `there is no active key ${id}`)
+  if (format === 'json')
+    printJson({ ...shown(made.record, made.secret), replaces: { id, expires_at: old.expires_at } })
+  else {
+    showSecret(made.record, made.secret, format)
+    print(`${id} is good until ${old.expires_at}.`)
+  }
+}
+
+function newKey(
+  rights: Pick<KeyRecord, 'principal' | 'kind' | 'roles' | 'team' | 'models'>,
+  lifeMs: number | null,
+): { readonly record: KeyRecord; readonly secret: string } {
   const { id, secret, digest } = newApiKey()
   const now = Date.now()
   const record: KeyRecord = {
     id,
     hash: digest,
-    principal: key.principal,
-    kind: key.kind,
-    roles: key.roles,
-    team: key.team,
+    ...rights,
     created_at: new Date(now).toISOString(),
-    expires_at: key.expires === undefined ? null : new Date(now + parseDuration(key.expires)).toISOString(),
+    expires_at: lifeMs === null ? null : new Date(now + lifeMs).toISOString(),
     revoked_at: null,
   }
-  await changeKeyFile(file, keys => [...keys, record])
-  const { principal, roles, team, expires_at } = record
-  if (format === 'json') printJson({ id, secret, principal, roles, team, expires_at })
-  else {
-    print(`${secret}\n`)
-    print(
-      `This is the only time it is shown. It is ${id}, for ${principal}${expires_at === null ? '' : `, until ${expires_at}`}.`,
-    )
+  return { record, secret }
+}
+
+/** Milliseconds; null for a key without an end. A file from another hand may not say when a key was made. */
+function lifeOf({ created_at, expires_at }: KeyRecord): number | null {
+  if (expires_at === null) return null
+  return Date.parse(expires_at) - (created_at === null ? Date.now() : Date.parse(created_at))
+}
+
+function earlier(end: string | null, at: number): string {
+  return new Date(end === null ? at : Math.min(at, Date.parse(end))).toISOString()
+}
+
+function shown(record: KeyRecord, secret: string): object {
+  const { id, principal, roles, team, models, expires_at } = record
+  return { id, secret, principal, roles, team, expires_at, ...(models ? { models } : {}) }
+}
+
+function showSecret(record: KeyRecord, secret: string, format: Format): void {
+  if (format === 'json') {
+    printJson(shown(record, secret))
+    return
   }
+  const { id, principal, models, expires_at } = record
+  const limits = `${models ? `, for ${models.join(' and ')} only` : ''}${expires_at === null ? '' : `, until ${expires_at}`}`
+  print(`${secret}\n`)
+  print(`This is the only time it is shown. It is ${id}, for ${principal}${limits}.`)
 }
 
 export function listKeys(file: string, format: Format): void {
@@ -52,10 +105,11 @@ export function listKeys(file: string, format: Format): void {
     key.kind,
     key.roles.join(','),
     key.team ?? '-',
+    key.models?.join(',') ?? '*',
     key.state,
     key.expires_at ?? 'never',
   ])
-  print(table([['ID', 'PRINCIPAL', 'KIND', 'ROLES', 'TEAM', 'STATE', 'EXPIRES'], ...rows]))
+  print(table([['ID', 'PRINCIPAL', 'KIND', 'ROLES', 'TEAM', 'MODELS', 'STATE', 'EXPIRES'], ...rows]))
 }
 
 export async function revokeKey(file: string, id: string, format: Format): Promise<void> {

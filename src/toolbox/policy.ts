@@ -14,7 +14,7 @@ import { openWorkshop } from '../policy/compile.ts'
 import { createEngine } from '../policy/engine.ts'
 import { EngineError } from '../policy/engine-error.ts'
 import { requireOpa } from '../policy/opa-command.ts'
-import { sourcesIn } from '../policy/plan.ts'
+import { type Reads, readsFrom } from '../policy/reads.ts'
 import { createRevision, type Revision } from '../policy/revision.ts'
 import { readSource, type Snapshot, SourceError } from '../policy/source.ts'
 import { shownPath } from './config.ts'
@@ -24,7 +24,8 @@ export interface OpenPolicy {
   readonly revision: Revision
   readonly bundle: Bundle
   readonly entrypoint: string
-  /** Without tests; undefined where a bundle carries no sources. */
+  readonly reads: Reads
+  /** Undefined of a bundle. */
   readonly sources: Snapshot | undefined
   /** How it is written in findings. */
   readonly shown: string
@@ -53,7 +54,8 @@ export async function openPolicy(config: GatewayConfig, given?: string): Promise
     if (!engine.entrypoints.includes(entrypoint))
       throw new CommandFailure(EXIT.failure, `${shown} has no entrypoint ${entrypoint}`)
     const revision = createRevision(id, engine, entrypoint)
-    return { revision, bundle, entrypoint, sources, shown, close: revision.close }
+    const reads = readsFrom(bundle.manifest.metadata?.reads)
+    return { revision, bundle, reads, entrypoint, sources, shown, close: revision.close }
   } catch (error) {
     if (error instanceof EngineError) throw new CommandFailure(EXIT.failure, `${shown}: ${error.message}`)
     throw error
@@ -72,10 +74,8 @@ async function read(place: string, shown: string, entrypoint: string): Promise<R
     const archive = readFileSync(place)
     const bundle = await readBundle(archive)
     const digest = createHash('sha256').update(archive).digest('hex')
-    const files = sourcesIn(bundle.files)
-    const isThere = files.some(({ name }) => name.endsWith('.rego'))
-    const id = bundle.manifest.revision || digest.slice(0, 16)
-    return { bundle, id, sources: isThere ? { files, digest, revision: id } : undefined }
+    // Its sources are not whole: `opa build` takes the entrypoint's rule out of them.
+    return { bundle, id: bundle.manifest.revision || digest.slice(0, 16), sources: undefined }
   } catch (error) {
     const isGone = (error as NodeJS.ErrnoException).code === 'ENOENT'
     if (isGone) throw new CommandFailure(EXIT.usage, `there is no policy at ${shown}`)
@@ -94,7 +94,9 @@ async function compiled(snapshot: Snapshot, shown: string, entrypoint: string): 
         EXIT.failure,
         `the policy does not compile:\n${findings.map(formatFinding).join('\n')}`,
       )
-    return { bundle, id: snapshot.revision, sources: snapshot }
+    const metadata = { ...bundle.manifest.metadata, reads: await workshop.reads(entrypoint) }
+    const manifest = { ...bundle.manifest, metadata }
+    return { bundle: { ...bundle, manifest }, id: snapshot.revision, sources: snapshot }
   } finally {
     workshop.close()
   }

@@ -59,10 +59,15 @@ function printSummary({ results, findings, coverage, threshold }: TestReport): v
   )
   if (!coverage) return
   for (const [file, { percent, uncovered }] of Object.entries(coverage.files)) {
-    if (uncovered.length > 0) print(`${file}: ${percent.toFixed(1)} %, not covered: ${ranges(uncovered)}`)
+    if (uncovered.length > 0) print(`${file}: ${shown(percent)} %, not covered: ${ranges(uncovered)}`)
   }
-  print(`coverage: ${coverage.percent.toFixed(1)} % of lines`)
+  print(`coverage: ${shown(coverage.percent)} % of lines`)
   if (threshold !== undefined && coverage.percent < threshold) print(`coverage is below ${threshold} %`)
+}
+
+/** Cut, not rounded: 99.97 is not 100.0. */
+function shown(percent: number): string {
+  return (Math.floor(percent * 10) / 10).toFixed(1)
 }
 
 /** 3, 4, 5, 9 as 3-5, 9. */

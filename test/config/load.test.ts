@@ -45,7 +45,7 @@ const withTarget = (members: string): string =>
 describe('the smallest useful config', () => {
   it('is one pool with one target; all else is as the contract says', () => {
     expect(good(`{"policy": {"path": "rules"}, ${POOLS}}`)).toEqual({
-      listen: { host: '127.0.0.1', port: 8080, drain: '30s' },
+      listen: { host: '127.0.0.1', port: 8080, drain: '30s', trustedProxies: [] },
       admin: { host: '127.0.0.1', port: 8081 },
       policy: {
         path: path.join(FOLDER, 'rules'),
@@ -53,9 +53,10 @@ describe('the smallest useful config', () => {
         watch: true,
         builtinErrors: 'refuse',
         maxMemory: '64MiB',
-        activation: { tests: true, maxEvaluation: '5ms' },
+        signature: { required: false, publicKeyFile: [] },
+        activation: { tests: true, maxEvaluation: '5ms', replay: { last: 0, maxFlips: 0 } },
       },
-      identity: { apiKeys: { file: path.join(FOLDER, 'keys.json') } },
+      identity: { apiKeys: { file: path.join(FOLDER, 'keys.json') }, jwt: [], introspection: [] },
       pools: {
         chat: {
           models: ['tiny'],
@@ -67,6 +68,7 @@ describe('the smallest useful config', () => {
         },
       },
       store: { engine: 'memory' },
+      pricing: {},
       audit: {
         sinks: [{ type: 'file', path: path.join(FOLDER, 'audit.jsonl'), sync: '1s' }],
         onFailure: 'refuse',
@@ -385,6 +387,44 @@ describe('values that are each right and wrong together', () => {
       { code: 'window_too_long' },
     ])
     good(`{${POOLS}, "limits": {"unauthenticated": {"limit": 1, "window": "24d"}}}`)
+  })
+})
+
+describe('the source of a policy', () => {
+  it('may be a URL, which stays as it is', () => {
+    for (const url of [
+      'https://policies.example/b.tar.gz',
+      'http://127.0.0.1:9/b.tar.gz',
+      'http://[::1]:9/b',
+    ]) {
+      expect(good(`{"policy": {"path": "${url}"}, ${POOLS}}`).policy.path).toBe(url)
+    }
+  })
+
+  it.each([
+    ['http://policies.example/b.tar.gz', 'insecure_url'],
+    ['http://127.0.0.1.example/b.tar.gz', 'insecure_url'],
+    ['https://', 'invalid_url'],
+  ])('is not %s: %s', (url, code) => {
+    expect(bad(`{"policy": {"path": "${url}"}, ${POOLS}}`)).toMatchObject([{ code }])
+    expect(bad(`{"policy": {"candidate": {"path": "${url}"}}, ${POOLS}}`)).toMatchObject([{ code }])
+  })
+
+  it('has keys in one file or several, relative to the config', () => {
+    const keys = (files: string) =>
+      good(`{"policy": {"signature": {"required": true, "publicKeyFile": ${files}}}, ${POOLS}}`).policy
+        .signature.publicKeyFile
+    expect(keys('"a.pub"')).toEqual([path.join(FOLDER, 'a.pub')])
+    expect(keys('["a.pub", "b.pub"]')).toEqual([path.join(FOLDER, 'a.pub'), path.join(FOLDER, 'b.pub')])
+  })
+
+  it('cannot be told from another where signatures are required without a key', () => {
+    expect(bad(`{"policy": {"signature": {"required": true}}, ${POOLS}}`)).toMatchObject([
+      { code: 'signature_without_key', message: expect.stringContaining('policy.signature.publicKeyFile') },
+    ])
+    expect(bad(`{"policy": {"signature": {"publicKeyFile": []}}, ${POOLS}}`)).toMatchObject([
+      { code: 'config_invalid' },
+    ])
   })
 })
 

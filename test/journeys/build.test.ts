@@ -115,6 +115,14 @@ describe('sallyport build', () => {
       { line: 5, code: 'test_failed', file: 'policies/gateway_test.rego' },
     ],
     [
+      'a scenario that fails',
+      {
+        'policies/open.scenario.yaml':
+          'at: "2026-03-02T10:00:00Z"\nprincipals:\n  dev: {roles: [developer]}\ncases:\n  - {name: shut, principal: dev, request: {model: tiny}, expect: {allow: false}}\n',
+      },
+      { code: 'test_failed', file: 'policies/open.scenario.yaml' },
+    ],
+    [
       'a builtin that is not offered',
       {
         'policies/gateway.rego':

@@ -52,14 +52,16 @@ function world({ known, random = 0.5 }: { known?: FetchedBundle; random?: number
     remote,
     asked: () => next(waiting),
     /** The next pause between two questions; the limit of a question is another. */
-    pause: () => next(sleepers, ({ ms }) => ms !== 30_000 && ms !== 60_000),
-    limit: () => next(sleepers, ({ ms }) => ms === 30_000 || ms === 60_000),
+    pause: () => next(sleepers, ({ ms }) => !LIMITS.has(ms)),
+    limit: () => next(sleepers, ({ ms }) => LIMITS.has(ms)),
     pass: (ms: number) => {
       now += ms
     },
     now: () => now,
   }
 }
+/** How long a question may take: when somebody waits for it, when nobody does, and when the server may wait. */
+const LIMITS = new Set([10_000, 30_000, 60_000])
 const one = Buffer.from('one')
 const two = Buffer.from('two')
 const KNOWN = { archive: one, etag: '"1"', confirmedAt: 500 }
@@ -116,7 +118,9 @@ describe('a question', () => {
     const { remote, asked, limit } = world()
     const done = remote.ask()
     await asked()
-    ;(await limit()).wake()
+    const { ms, wake } = await limit()
+    expect(ms).toBe(10_000)
+    wake()
     await done
     expect(thrownBy(() => remote.look()).code).toBe('bundle_unavailable')
   })

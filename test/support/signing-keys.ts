@@ -1,16 +1,17 @@
 /** Keys that sign bundles, made for one test run. */
-import { generateKeyPairSync } from 'node:crypto'
+import { generateKeyPairSync, type KeyPairKeyObjectResult } from 'node:crypto'
 
 export interface PemPair {
   readonly privateKey: string
   readonly publicKey: string
 }
 
-const encodings = {
-  privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
-  publicKeyEncoding: { type: 'spki', format: 'pem' },
-} as const
+export const rsaPair = (): PemPair => inPem(generateKeyPairSync('rsa', { modulusLength: 2048 }))
+export const ecPair = (namedCurve = 'prime256v1'): PemPair => inPem(generateKeyPairSync('ec', { namedCurve }))
 
-export const rsaPair = (): PemPair => generateKeyPairSync('rsa', { modulusLength: 2048, ...encodings })
-export const ecPair = (namedCurve = 'prime256v1'): PemPair =>
-  generateKeyPairSync('ec', { namedCurve, ...encodings })
+function inPem({ privateKey, publicKey }: KeyPairKeyObjectResult): PemPair {
+  return {
+    privateKey: String(privateKey.export({ type: 'pkcs8', format: 'pem' })),
+    publicKey: String(publicKey.export({ type: 'spki', format: 'pem' })),
+  }
+}

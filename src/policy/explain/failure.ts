@@ -4,7 +4,7 @@
  * The compiler takes expressions apart and gives each part a name of its own; here the parts are put
  * together again.
  */
-import { callText, dataPath, type Expression, partsOf, type Term, textOf, jsonOf, walk } from './terms.ts'
+import { callText, dataPath, type Expression, jsonOf, partsOf, type Term, textOf, walk } from './terms.ts'
 import type { Failure, Query } from './trace.ts'
 
 export interface Seen {

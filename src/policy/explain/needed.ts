@@ -5,7 +5,7 @@
  * have to be without, to the conditions that somebody could change.
  */
 import { type Definitions, definitionsIn, nameIn } from './failure.ts'
-import { dataPath, type Expression, partsOf, type Term, textOf, jsonOf, walk } from './terms.ts'
+import { dataPath, type Expression, jsonOf, partsOf, type Term, textOf, walk } from './terms.ts'
 import { type Failure, type Query, stuckAt, type Try } from './trace.ts'
 
 export interface Need {
@@ -21,11 +21,10 @@ const MOST = 10
 export function neededFor(tries: readonly Try[], entrypoint: string): readonly Need[] {
   const search = new Search(tries)
   const own = search.named(entrypoint)
-  const failed = own.filter(rule => !rule.held && !refuses(rule.value))
-  for (const rule of failed.sort((a, b) => progressOf(b) - progressOf(a))) search.satisfy(rule, 0)
   // A decision such as `{"allow": allow}` holds and refuses: what it is made of is lacking.
-  if (search.found.length === 0)
-    for (const rule of own.filter(rule => rule.held && !rule.isDefault)) search.fill(rule, 0)
+  for (const rule of own.filter(rule => rule.held && !rule.isDefault)) search.allow(rule)
+  const failed = own.filter(rule => !rule.held && allowIn(rule)?.value !== false)
+  for (const rule of failed.sort((a, b) => progressOf(b) - progressOf(a))) search.satisfy(rule, 0)
   return search.found.slice(0, MOST)
 }
 
@@ -48,6 +47,14 @@ class Search {
     return []
   }
 
+  /** What keeps the answer of a rule from saying so. */
+  allow(rule: Try): void {
+    const [query] = rule.queries
+    const allow = allowIn(rule)
+    if (!query || !allow) return
+    for (const { name } of referredIn(allow, query.locals, definitionsIn(query))) this.lack(name, 0)
+  }
+
   /** What keeps a rule from holding. */
   satisfy(rule: Try, depth: number): boolean {
     const failure = stuckAt(rule, query => query === rule.queries[0])
@@ -68,11 +75,13 @@ class Search {
   }
 
   private mend(failure: Failure, rule: Try, depth: number): void {
-    const isNegated = failure.expression.negated === true
-    const looked = referred(failure.expression, failure.locals, definitionsIn(failure.query))
-    const isTold = some(looked, ({ name, value }) =>
-      !isNegated && isNothing(value) ? this.lack(name, depth + 1) : this.without(name, depth + 1),
-    )
+    const { expression } = failure
+    const isTooMuch = wantsNothing(expression)
+    const looked = referred(expression, failure.locals, definitionsIn(failure.query))
+    const isTold = some(looked, ({ name, value }) => {
+      if (isTooMuch) return this.without(name, depth + 1)
+      return isNothing(value) && this.lack(name, depth + 1)
+    })
     if (!isTold) this.add({ rule, failure })
   }
 
@@ -120,12 +129,34 @@ function some<T>(items: readonly T[], work: (item: T) => boolean): boolean {
   return items.map(work).includes(true)
 }
 
-/** A rule whose head says that it refuses is no way to an allow. */
-function refuses(value: Term | undefined): boolean {
-  if (value?.type === 'boolean') return value.value === false
-  if (value?.type !== 'object') return false
-  const pairs = value.value as readonly (readonly [Term, Term])[]
-  return pairs.some(([key, member]) => key.value === 'allow' && member.value === false)
+/** `not x`, `count(x) == 0`, `x == false`: there was too much of something. */
+function wantsNothing(expression: Expression): boolean {
+  if (expression.negated) return true
+  const { operator, operands } = partsOf(expression)
+  return (operator === 'eq' || operator === 'equal') && operands.some(isConstantNothing)
+}
+
+function isConstantNothing(operand: Term): boolean {
+  return operand.type !== 'var' && operand.type !== 'ref' && isNothing(operand)
+}
+
+/** What a rule of decisions says of `allow`, as far as it is written there. */
+function allowIn({ value, queries }: Try): Term | undefined {
+  const [query] = queries
+  const written = value?.type === 'var' ? query && madeOf(String(value.value), query) : value
+  if (written?.type !== 'object') return undefined
+  const pairs = written.value as readonly (readonly [Term, Term])[]
+  return pairs.find(([key]) => key.value === 'allow')?.[1]
+}
+
+/** What a variable is made equal to. */
+function madeOf(variable: string, { body }: Query): Term | undefined {
+  for (const expression of body) {
+    const { operator, operands } = partsOf(expression)
+    const [left, right] = operands
+    if (operator === 'eq' && left?.type === 'var' && left.value === variable) return right
+  }
+  return undefined
 }
 
 function progressOf(rule: Try): number {
@@ -146,12 +177,21 @@ function referred(
   definitions: Definitions,
   within = 0,
 ): Dependency[] {
+  return referredIn(expression.terms, locals, definitions, within)
+}
+
+function referredIn(
+  terms: unknown,
+  locals: ReadonlyMap<string, Term>,
+  definitions: Definitions,
+  within = 0,
+): Dependency[] {
   const found: Dependency[] = []
-  walk(expression.terms, term => {
+  walk(terms, term => {
     const name = dataPath(term)
     if (name !== undefined) found.push({ name, value: undefined })
     const definition = term.type === 'var' ? definitions.get(String(term.value)) : undefined
-    if (!definition || definition.expression === expression || within > DEEPEST) return
+    if (!definition || definition.expression.terms === terms || within > DEEPEST) return
     const value = locals.get(String(term.value))
     const inner = referred(definition.expression, locals, definitions, within + 1)
     found.push(...inner.map(one => ({ name: one.name, value: one.value ?? value })))
@@ -206,10 +246,13 @@ export function sentenceOf(
   values: Readonly<Record<string, unknown>>,
 ): string {
   if (!failure) return `${rule.name} holds, and would have to fail`
-  if (failure.expression.negated) return `${expression}: would have to hold`
   const { operator, operands } = partsOf(failure.expression)
   const name = nameIn(failure.query, definitionsIn(failure.query))
   const [left, right] = operands.map(operand => described(operand, failure, name, values))
+  if (failure.expression.negated) {
+    if (operator !== undefined || !left) return `${expression}: would have to hold`
+    return `${left.text} is ${left.shown}, and would have to be false or undefined`
+  }
   if (operator !== undefined && left && right) {
     const is = `${left.text} is ${left.shown}`
     switch (operator) {
@@ -261,12 +304,15 @@ function described(
   }
   const text = textOf(operand, name)
   let isConstant = true
-  walk(operand, ({ type }) => {
-    if (type === 'var') isConstant = false
+  let isBound = true
+  walk(operand, term => {
+    if (term.type === 'var') isConstant = false
+    if (isFree(term)) isBound = false
   })
+  const isComposite = operand.type !== 'var' && isBound
   return {
     text,
-    shown: isConstant ? (JSON.stringify(jsonOf(operand)) ?? '') : shown(text, values),
+    shown: isComposite ? (JSON.stringify(jsonOf(operand, locals)) ?? '') : shown(text, values),
     isConstant,
     isWhole: false,
   }

@@ -16,15 +16,25 @@ export interface Expression {
   readonly terms: readonly Term[] | Term | Readonly<Record<string, unknown>>
 }
 
-/** @returns The value of a term without variables, as JSON; sets become lists. */
-export function jsonOf({ type, value }: Term): unknown {
+/**
+ * @param locals - What variables hold; a term without any needs none.
+ * @returns The value of a term as JSON; sets become lists.
+ */
+export function jsonOf({ type, value }: Term, locals?: ReadonlyMap<string, Term>): unknown {
   switch (type) {
+    case 'var': {
+      const bound = locals?.get(String(value))
+      return bound ? jsonOf(bound) : value
+    }
     case 'array':
     case 'set':
-      return (value as readonly Term[]).map(jsonOf)
+      return (value as readonly Term[]).map(member => jsonOf(member, locals))
     case 'object':
       return Object.fromEntries(
-        (value as readonly (readonly [Term, Term])[]).map(([key, member]) => [keyOf(key), jsonOf(member)]),
+        (value as readonly (readonly [Term, Term])[]).map(([key, member]) => [
+          keyOf(key),
+          jsonOf(member, locals),
+        ]),
       )
     default:
       return value

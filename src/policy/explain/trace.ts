@@ -88,7 +88,7 @@ function enter(event: TraceEvent, parent: Query | undefined, packageOf: (file: s
   const shared = { id, parent, locals: new Map<string, Term>(), written: new Map<string, string>() }
   if (isRule(node)) return { ...shared, body: node.body, rule: tryOf(node, event, packageOf), isNot: false }
   const body = (Array.isArray(node) ? node : [node]) as readonly Expression[]
-  return { ...shared, body, rule: parent?.rule, isNot: !Array.isArray(node) }
+  return { ...shared, body, rule: parent?.rule, isNot: !Array.isArray(node) && !isEvery(node) }
 }
 
 function tryOf(node: RuleNode, { Location }: TraceEvent, packageOf: (file: string) => string): Try {
@@ -135,9 +135,14 @@ function isRule(node: unknown): node is RuleNode {
   return typeof node === 'object' && node !== null && 'head' in node
 }
 
+function isEvery(node: unknown): boolean {
+  const { terms } = (node ?? {}) as Partial<Expression>
+  return typeof terms === 'object' && terms !== null && 'domain' in terms
+}
+
 /**
  * Where a rule got stuck: the expression furthest down that failed, the first time it did. Those before it
- * held, so it is what stood between the rule and its outcome.
+ * held, so it is what stood between the rule and its outcome. Of `every`, what failed inside.
  */
 export function stuckAt({ failures }: Try, inside: (query: Query) => boolean): Failure | undefined {
   let furthest: Failure | undefined
@@ -145,5 +150,12 @@ export function stuckAt({ failures }: Try, inside: (query: Query) => boolean): F
     if (!inside(failure.query)) continue
     if (!furthest || failure.expression.index > furthest.expression.index) furthest = failure
   }
-  return furthest
+  if (!furthest || !isEvery(furthest.expression)) return furthest
+  const { query } = furthest
+  const before = failures.slice(0, failures.indexOf(furthest))
+  return before.findLast(one => !isEvery(one.expression) && isWithin(one.query, query)) ?? furthest
+}
+
+function isWithin(query: Query | undefined, outer: Query): boolean {
+  return query !== undefined && (query.parent === outer || isWithin(query.parent, outer))
 }
