@@ -41,10 +41,13 @@ export interface IntrospectionNeeds {
 /** After a failure the server is left alone for so long. */
 const PAUSE_MS = 1000
 const BAD = 'bad'
+/** Anybody can make up tokens that are bad: few are kept, and no long ones are asked about. */
+const MOST_REMEMBERED = 2000
+const LONGEST_TOKEN = 8192
 
 export function createIntrospection(rules: IntrospectionRules, needs: IntrospectionNeeds): Introspection {
   const { url, cacheMs, timeoutMs } = rules
-  const remembered = createRemembered<Principal | typeof BAD>()
+  const remembered = createRemembered<Principal | typeof BAD>(MOST_REMEMBERED)
   const flights = new Map<string, Promise<Principal | undefined>>()
   let failure: unknown
   let failedAt = Number.NEGATIVE_INFINITY
@@ -100,7 +103,10 @@ const TOKEN = /^[A-Za-z0-9._~+/-]+=*$/
 
 /** The first server that knows the token says whose it is. */
 export function createIntrospectionMethod(servers: readonly Introspection[]): Asked {
-  return (credential, now) => (TOKEN.test(credential) ? firstGood(servers, credential, now) : undefined)
+  return (credential, now) =>
+    credential.length <= LONGEST_TOKEN && TOKEN.test(credential)
+      ? firstGood(servers, credential, now)
+      : undefined
 }
 
 async function firstGood(

@@ -5,6 +5,8 @@
  *   a deny rule that meets an odd input would fall silent. Now it asks the host, which knows which it is.
  * - Some of them are wrong (`replace(s, "", x)` never returns; `::ffff:10.1.2.3` is not in `10.0.0.0/8`):
  *   the host answers for those.
+ * - `calloc` allocates one member of what it is asked for, and so products of numbers with hundreds of digits
+ *   come out wrong, over memory that is something else's.
  * - Nothing in a module looks at a clock. Whatever iterates, allocates or compares now counts, and each
  *   few thousand times lets the host look. That costs about a nanosecond each; Node's own way to interrupt
  *   (`node:vm` with a timeout) costs a thread, 60 µs, for each decision.
@@ -14,6 +16,7 @@
 import { NATIVES } from './builtins/native.ts'
 import { BUILTINS } from './builtins/registry.ts'
 import { EngineError } from './engine-error.ts'
+import { MOST_DIGITS } from './values.ts'
 import { type Body, i32, join, type ModuleParts, takeApart, u32 } from './wasm-binary.ts'
 
 /** The number a module calls `opa_builtin0` with to let the host look at the clock. */
@@ -22,10 +25,6 @@ export const TICK = 0xffff
 export const FIRST_NATIVE = 0x10000
 /** So many countings pass between two looks: some tens of microseconds. */
 const TICK_EVERY = 4096
-/** What every loop over values, every allocation and every search goes through. */
-const COUNTED = ['opa_value_iter', 'opa_malloc', 'opa_value_compare', 'opa_strncmp']
-/** Digits, and zeros before or after them, that a number may have in arithmetic. */
-const MOST_DIGITS = 10_000
 /** Where libmpdec keeps a number's exponent and its count of digits. */
 const DECIMAL_EXPONENT = 4
 const DECIMAL_DIGITS = 8
@@ -34,7 +33,8 @@ const DECIMAL_DIGITS = 8
 const OP = {
   if: 0x04, else: 0x05, end: 0x0b, call: 0x10, drop: 0x1a,
   localGet: 0x20, localTee: 0x22, globalGet: 0x23, globalSet: 0x24,
-  i32Load: 0x28, i32Const: 0x41, i32Eqz: 0x45, i32Eq: 0x46, i32LeU: 0x4d, i32Add: 0x6a, i32Sub: 0x6b, i32And: 0x71,
+  i32Load: 0x28, i32Const: 0x41, i32Eqz: 0x45, i32Eq: 0x46, i32LtS: 0x48, i32LeU: 0x4d,
+  i32Add: 0x6a, i32Sub: 0x6b, i32Mul: 0x6c, i32And: 0x71, i32Or: 0x72, i32ShrU: 0x76,
 } as const
 /** Of a load: the address is a multiple of 2². */
 const WORD_ALIGNED = 2
@@ -43,6 +43,17 @@ const SET_TYPE = 7
 const I32 = 0x7f
 const NO_RESULT = 0x40
 
+/** One step, or one more for each 64 characters that are compared. */
+const STEP = [OP.i32Const, 1]
+const STEP_PER_LENGTH = [OP.localGet, 2, OP.i32Const, 6, OP.i32ShrU, ...STEP, OP.i32Add]
+/** What every loop over values, every allocation and every search goes through. */
+const COUNTED: readonly [symbol: string, weight: readonly number[]][] = [
+  ['opa_value_iter', STEP],
+  ['opa_malloc', STEP],
+  ['opa_value_compare', STEP],
+  ['opa_strncmp', STEP_PER_LENGTH],
+]
+
 /** @throws EngineError `bad_module` when it is none that `opa build` wrote */
 export function mend(wasm: Uint8Array): Uint8Array {
   try {
@@ -50,6 +61,7 @@ export function mend(wasm: Uint8Array): Uint8Array {
     if (!module.names.has('opa_malloc'))
       throw new EngineError('bad_module', 'the policy has no function names')
     mendNatives(module)
+    allocateWhole(module)
     refuseHugeNumbers(module)
     countSteps(module)
     return module.toBytes()
@@ -94,34 +106,44 @@ function ownAnswer(module: ModuleParts, index: number, operands: number, callHos
 
 /** For natives that are right but for some operands: finds whether these are such, and the host is to answer. */
 function oddOperands(module: ModuleParts, name: string, operands: number): Code | undefined {
-  const call = (symbol: string) => [OP.call, ...u32(module.names.get(symbol) ?? missing(symbol))]
   switch (name) {
     case 'concat':
       // A set has another order here than in OPA.
-      return [[OP.localGet, 1, ...call('opa_value_type'), OP.i32Const, SET_TYPE, OP.i32Eq]]
+      return [[OP.localGet, 1, ...call(module, 'opa_value_type'), OP.i32Const, SET_TYPE, OP.i32Eq]]
     case 'div': {
       // 0/0 would be the end of the module, and a request may bring both.
       const divisor = operands
       return [
-        [OP.localGet, 1, ...call('opa_number_to_bf'), OP.localTee, divisor, OP.if, I32],
-        [OP.localGet, divisor, ...call('mpd_iszero'), OP.else, OP.i32Const, 0, OP.end],
+        [OP.localGet, 1, ...call(module, 'opa_number_to_bf'), OP.localTee, divisor, OP.if, I32],
+        [OP.localGet, divisor, ...call(module, 'mpd_iszero'), OP.else, OP.i32Const, 0, OP.end],
       ]
     }
   }
   return undefined
 }
 
-function missing(symbol: string): never {
-  throw new EngineError('bad_module', `the policy has no ${symbol}, as OPA's policies have`)
+function allocateWhole(module: ModuleParts): void {
+  const index = module.names.get('calloc')
+  if (index === undefined) return
+  const bytes = 2
+  module.replace(
+    index,
+    body(1, [
+      [OP.localGet, 0, OP.localGet, 1, OP.i32Mul, OP.localTee, bytes, ...call(module, 'malloc')],
+      [OP.i32Const, 0, OP.localGet, bytes, ...call(module, 'memset'), OP.end],
+    ]),
+  )
 }
 
 /**
  * Arithmetic takes its operands through one function. With `1e100000000` it would be busy for hours, and a
- * request may bring one; now that is no number to it.
+ * request may bring one; now that is no number to it. Comparison goes through the same function, takes no
+ * longer for such a number, and would not expect that answer: it gets the number.
  */
 function refuseHugeNumbers(module: ModuleParts): void {
   const index = module.names.get('opa_number_to_bf')
   if (index === undefined) return
+  const comparing = u32(module.appendGlobal(0))
   const moved = module.append(index, module.body(index))
   const decimal = 1
   const load = (offset: number) => [OP.localGet, decimal, OP.i32Load, WORD_ALIGNED, offset]
@@ -129,7 +151,8 @@ function refuseHugeNumbers(module: ModuleParts): void {
     index,
     body(1, [
       [OP.localGet, 0, OP.call, ...u32(moved), OP.localTee, decimal, OP.i32Eqz],
-      [OP.if, I32, OP.i32Const, 0, OP.else],
+      [OP.globalGet, ...comparing, OP.i32Or],
+      [OP.if, I32, OP.localGet, decimal, OP.else],
       // 0 ≤ exponent + limit ≤ 2 × limit, as one unsigned comparison.
       [...load(DECIMAL_EXPONENT), OP.i32Const, ...i32(MOST_DIGITS), OP.i32Add],
       [OP.i32Const, ...i32(2 * MOST_DIGITS), OP.i32LeU],
@@ -138,23 +161,35 @@ function refuseHugeNumbers(module: ModuleParts): void {
       [OP.end, OP.end],
     ]),
   )
+  const compare = module.names.get('opa_value_compare_number')
+  if (compare === undefined) return
+  const own = module.append(compare, module.body(compare))
+  const mark = (now: 0 | 1) => [OP.i32Const, now, OP.globalSet, ...comparing]
+  module.replace(compare, body(0, [mark(1), ...locals(2), [OP.call, ...u32(own)], mark(0), [OP.end]]))
 }
 
 function countSteps(module: ModuleParts): void {
   const counter = u32(module.appendGlobal(TICK_EVERY))
-  const count = join([
-    [OP.globalGet, ...counter, OP.i32Eqz, OP.if, NO_RESULT],
+  const look = join([
+    [OP.globalGet, ...counter, OP.i32Const, 0, OP.i32LtS, OP.if, NO_RESULT],
     [OP.i32Const, ...i32(TICK_EVERY), OP.globalSet, ...counter],
     hostCall(module, TICK, 0),
     [OP.drop, OP.end],
-    [OP.globalGet, ...counter, OP.i32Const, 1, OP.i32Sub, OP.globalSet, ...counter],
   ])
-  for (const symbol of COUNTED) {
+  for (const [symbol, weight] of COUNTED) {
     const index = module.names.get(symbol)
     if (index === undefined) continue
     const { locals, code } = module.body(index)
-    module.replace(index, { locals, code: join([count, code]) })
+    const count = [OP.globalGet, ...counter, ...weight, OP.i32Sub, OP.globalSet, ...counter]
+    module.replace(index, { locals, code: join([look, count, code]) })
   }
+}
+
+function call(module: ModuleParts, symbol: string): number[] {
+  const index = module.names.get(symbol)
+  if (index === undefined)
+    throw new EngineError('bad_module', `the policy has no ${symbol}, as OPA's policies have`)
+  return [OP.call, ...u32(index)]
 }
 
 /** Instructions that call `opa_builtinN(id, no context, operands…)` and leave its answer. */

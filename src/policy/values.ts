@@ -10,6 +10,12 @@ export type Value = null | boolean | string | RegoNumber | Value[] | RegoObject 
 
 export type TypeName = 'null' | 'boolean' | 'number' | 'string' | 'array' | 'object' | 'set'
 
+/**
+ * Digits, and zeros before or after them, that a number may have in arithmetic: a hostile exponent must not
+ * make a hostile amount of digits.
+ */
+export const MOST_DIGITS = 10_000
+
 /** A number, exact: the text it was written with. */
 export class RegoNumber {
   constructor(readonly text: string) {}
@@ -22,12 +28,15 @@ export class RegoNumber {
     return Number(this.text)
   }
 
-  /** @returns the integer, or undefined when the number has a fraction (`1.0` and `1e3` are integers). */
+  /**
+   * @returns the integer, or undefined when the number has a fraction (`1.0` and `1e3` are integers) or more
+   *   digits than arithmetic takes.
+   */
   toBigInt(): bigint | undefined {
+    if (this.text.length > MOST_DIGITS) return undefined
     if (PLAIN_INTEGER.test(this.text)) return BigInt(this.text)
     const { negative, digits, exponent } = decimal(this.text)
-    // A hostile exponent must not make a hostile amount of digits.
-    if (exponent < 0 || exponent > 10_000) return undefined
+    if (exponent < 0 || exponent > MOST_DIGITS) return undefined
     const magnitude = BigInt(digits) * 10n ** BigInt(exponent)
     return negative ? -magnitude : magnitude
   }

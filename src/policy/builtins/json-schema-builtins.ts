@@ -15,8 +15,8 @@ export const jsonSchema: Builtins = {
       throw cause
     }
   },
-  'json.match_schema': ([document, schema]) => {
-    const findings = validate(compiled(schema as Value), documentOf(document as Value))
+  'json.match_schema': ([document, schema], evaluation) => {
+    const findings = validate(compiled(schema as Value), documentOf(document as Value), evaluation)
     const shown = findings.map(({ type, field, description }) =>
       RegoObject.of({ error: `${field}: ${description}`, type, field, desc: description }),
     )

@@ -1,4 +1,6 @@
 /** JSON schema: what was found wrong at one place of a document, and how much of the schema held there. */
+import type { Evaluation } from './builtin.ts'
+
 export interface Finding {
   type: string
   /** `(Root)`, or the path below it: `a.0.b`. */
@@ -13,7 +15,10 @@ export class Result {
   readonly findings: Finding[] = []
   score = 0
 
-  constructor(readonly path: string) {}
+  constructor(
+    readonly path: string,
+    readonly evaluation: Evaluation,
+  ) {}
 
   add(type: string, description: string): void {
     const field = this.path === ROOT ? ROOT : this.path.slice(ROOT.length + 1)

@@ -5,17 +5,20 @@
  * that came closest are shown.
  */
 import { compareNumbers, RegoNumber, RegoObject, type Value } from '../values.ts'
+import type { Evaluation } from './builtin.ts'
 import { formatFloat } from './go-float.ts'
 import { type Limit, plainJson, type Schema } from './json-schema.ts'
 import { type Finding, Result, ROOT } from './json-schema-findings.ts'
 import { hasFormat } from './json-schema-formats.ts'
 
-export function validate(schema: Schema, document: Value): Finding[] {
-  return check(schema, document, ROOT).findings
+/** Of a schema that refers to itself, alternatives can take 2ⁿ checks: each looks at the clock. */
+export function validate(schema: Schema, document: Value, evaluation: Evaluation): Finding[] {
+  return check(schema, document, ROOT, evaluation).findings
 }
 
-function check(schema: Schema, value: Value, path: string): Result {
-  const result = new Result(path)
+function check(schema: Schema, value: Value, path: string, evaluation: Evaluation): Result {
+  evaluation.checkpoint()
+  const result = new Result(path, evaluation)
   checkInto(result, schema, value)
   return result
 }
@@ -57,7 +60,7 @@ function typeOf(value: Value): string {
 }
 
 function combinations(result: Result, schema: Schema, value: Value): void {
-  const against = (one: Schema) => check(one, value, result.path)
+  const against = (one: Schema) => check(one, value, result.path, result.evaluation)
   if (schema.anyOf.length > 0) anyOf(result, schema.anyOf, against)
   if (schema.oneOf.length > 0) oneOf(result, schema.oneOf.map(against))
   if (schema.allOf.length > 0) {
@@ -130,12 +133,12 @@ function items(result: Result, schema: Schema, values: readonly Value[]): void {
   if (Array.isArray(schema.items)) {
     const schemas = schema.items
     for (const [i, one] of schemas.slice(0, values.length).entries())
-      result.merge(check(one, values[i] as Value, at(i)))
+      result.merge(check(one, values[i] as Value, at(i), result.evaluation))
     if (schemas.length > 0 && schemas.length < values.length)
       additionalItems(result, schema, values, schemas.length)
   } else if (schema.items) {
     const one = schema.items
-    for (const [i, value] of values.entries()) result.merge(check(one, value, at(i)))
+    for (const [i, value] of values.entries()) result.merge(check(one, value, at(i), result.evaluation))
   }
   const { minItems, maxItems } = schema.limits
   if (minItems && values.length < minItems.toNumber())
@@ -156,7 +159,7 @@ function additionalItems(
   if (rule === false) result.add('array_no_additional_items', 'No additional items allowed on array')
   else if (typeof rule === 'object') {
     for (const [i, value] of values.slice(from).entries())
-      result.merge(check(rule, value, `${result.path}.${from + i}`))
+      result.merge(check(rule, value, `${result.path}.${from + i}`, result.evaluation))
   }
 }
 
@@ -171,7 +174,7 @@ function unique(result: Result, values: readonly Value[]): void {
 }
 
 function contains(result: Result, schema: Schema, values: readonly Value[]): void {
-  const tried = values.map((value, i) => check(schema, value, `${result.path}.${i}`))
+  const tried = values.map((value, i) => check(schema, value, `${result.path}.${i}`, result.evaluation))
   if (tried.some(one => one.valid)) return
   result.add('contains', 'At least one of the items must match')
   if (tried.length > 0) result.merge(closest(tried))
@@ -192,7 +195,7 @@ function members(result: Result, schema: Schema, value: RegoObject): void {
   for (const [key, member] of value.sorted()) additionalMember(result, schema, key as string, member)
   if (schema.propertyNames) {
     for (const [key] of value.sorted()) {
-      const checked = check(schema.propertyNames, key, result.path)
+      const checked = check(schema.propertyNames, key, result.path, result.evaluation)
       if (checked.valid) continue
       result.add('invalid_property_name', `Property name of "${key as string}" does not match`)
       result.merge(checked)
@@ -204,20 +207,20 @@ function members(result: Result, schema: Schema, value: RegoObject): void {
 function additionalMember(result: Result, schema: Schema, key: string, member: Value): void {
   const path = `${result.path}.${key}`
   const matching = schema.patternProperties.filter(([matches]) => matches(key))
-  for (const [, one] of matching) result.merge(check(one, member, path))
+  for (const [, one] of matching) result.merge(check(one, member, path, result.evaluation))
   if (matching.length > 0) result.score++
   else if (!schema.properties.has(key)) {
     const rule = schema.additionalProperties
     if (rule === false)
       result.add('additional_property_not_allowed', `Additional property ${key} is not allowed`)
-    else if (typeof rule === 'object') result.merge(check(rule, member, path))
+    else if (typeof rule === 'object') result.merge(check(rule, member, path, result.evaluation))
   }
 }
 
 function properties(result: Result, schema: Schema, value: RegoObject): void {
   for (const [name, one] of schema.properties) {
     const member = value.get(name)
-    if (member !== undefined) result.merge(check(one, member, `${result.path}.${name}`))
+    if (member !== undefined) result.merge(check(one, member, `${result.path}.${name}`, result.evaluation))
   }
 }
 

@@ -4,20 +4,23 @@
  * The only door to `re2js`.
  */
 import { RE2JS } from 're2js'
-import { BuiltinError, type Builtins, smallInteger, string } from './builtin.ts'
+import { BuiltinError, type Builtins, type Evaluation, smallInteger, string } from './builtin.ts'
 import { globsIntersect } from './glob-intersection.ts'
 
 export const regex: Builtins = {
-  'regex.split': operands => split(compiled(string(operands, 0)), string(operands, 0), string(operands, 1)),
-  'regex.find_n': operands => {
-    const text = string(operands, 1)
-    return matches(compiled(string(operands, 0)), text, smallInteger(operands, 2)).map(
-      match => match.groups[0] as string,
-    )
+  'regex.split': (operands, evaluation) => {
+    const [pattern, text] = [string(operands, 0), string(operands, 1)]
+    const found = matches(compiled(pattern), text, -1, evaluation)
+    return pattern !== '' && text === '' ? [''] : split(text, found)
   },
-  'regex.replace': operands => {
-    const text = string(operands, 0)
-    return replace(compiled(string(operands, 1)), text, string(operands, 2))
+  'regex.find_n': (operands, evaluation) => {
+    const [pattern, text] = [string(operands, 0), string(operands, 1)]
+    const found = matches(compiled(pattern), text, smallInteger(operands, 2), evaluation)
+    return found.map(match => match.groups[0] as string)
+  },
+  'regex.replace': (operands, evaluation) => {
+    const [text, pattern] = [string(operands, 0), string(operands, 1)]
+    return replace(text, matches(compiled(pattern), text, -1, evaluation), string(operands, 2))
   },
   'regex.template_match': operands => {
     const [pattern, text, start, end] = [0, 1, 2, 3].map(i => string(operands, i)) as [
@@ -73,13 +76,14 @@ interface Match {
 }
 
 /** As Go's `FindAll`: from left to right; nothing is not found right behind a match. `limit` < 0: all. */
-function matches(pattern: RE2JS, text: string, limit: number): Match[] {
+function matches(pattern: RE2JS, text: string, limit: number, evaluation: Evaluation): Match[] {
   const found: Match[] = []
   const matcher = pattern.matcher(text)
   const names = pattern.namedGroups() as Record<string, number>
   let at = 0
   let previousEnd = -1
   while ((limit < 0 || found.length < limit) && at <= text.length && matcher.find(at)) {
+    evaluation.checkpoint()
     const [start, end] = [matcher.start(), matcher.end()]
     const accepted = end !== at || start !== previousEnd
     if (accepted) {
@@ -93,12 +97,11 @@ function matches(pattern: RE2JS, text: string, limit: number): Match[] {
   return found
 }
 
-function split(pattern: RE2JS, source: string, text: string): string[] {
-  if (source !== '' && text === '') return ['']
+function split(text: string, found: readonly Match[]): string[] {
   const parts: string[] = []
   let begin = 0
   let end = 0
-  for (const match of matches(pattern, text, -1)) {
+  for (const match of found) {
     end = match.start
     if (match.end !== 0) parts.push(text.slice(begin, end))
     begin = match.end
@@ -107,10 +110,10 @@ function split(pattern: RE2JS, source: string, text: string): string[] {
   return parts
 }
 
-function replace(pattern: RE2JS, text: string, template: string): string {
+function replace(text: string, found: readonly Match[], template: string): string {
   let out = ''
   let at = 0
-  for (const match of matches(pattern, text, -1)) {
+  for (const match of found) {
     out += text.slice(at, match.start) + expand(template, match)
     at = match.end
   }

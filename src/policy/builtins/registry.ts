@@ -1,6 +1,7 @@
 /** Registry: every builtin the host offers, by name. A name that is not here is refused when a bundle loads. */
 
 import { aws } from './aws.ts'
+import { bits } from './bits.ts'
 import type { Builtin } from './builtin.ts'
 import { collections } from './collections.ts'
 import { encoding } from './encoding.ts'
@@ -21,6 +22,7 @@ import { yaml } from './yaml.ts'
 
 const FAMILIES = [
   aws,
+  bits,
   collections,
   encoding,
   graphql,

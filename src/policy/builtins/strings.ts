@@ -3,12 +3,13 @@
  * than OPA: `replace` with an empty text never returns, `strings.replace_n` replaces what it has just put
  * in, `format_int` gives up beyond 32 bits, `concat` takes a set in no order (only then the host is asked).
  */
-import { RegoNumber, RegoSet, type Value } from '../values.ts'
+import { MOST_DIGITS, RegoNumber, RegoSet, type Value } from '../values.ts'
 import {
   array,
   type Builtin,
   BuiltinError,
   type Builtins,
+  type Evaluation,
   number,
   object,
   string,
@@ -21,12 +22,15 @@ import { printed } from './go-text.ts'
 export const strings: Builtins = {
   sprintf: operands => sprintf(string(operands, 0), array(operands, 1).map(argument)),
   concat: operands => stringsIn(operands, 1).join(string(operands, 0)),
-  replace: operands => replaceAll(string(operands, 0), [[string(operands, 1), string(operands, 2)]]),
-  'strings.replace_n': operands => replaceAll(string(operands, 1), pairs(operands)),
-  'strings.count': operands => RegoNumber.of(count(string(operands, 0), string(operands, 1))),
+  replace: (operands, evaluation) =>
+    replaceAll(string(operands, 0), [[string(operands, 1), string(operands, 2)]], evaluation),
+  'strings.replace_n': (operands, evaluation) => replaceAll(string(operands, 1), pairs(operands), evaluation),
+  'strings.count': (operands, evaluation) =>
+    RegoNumber.of(count(string(operands, 0), string(operands, 1), evaluation)),
   'strings.any_prefix_match': anyMatch((text, part) => text.startsWith(part)),
   'strings.any_suffix_match': anyMatch((text, part) => text.endsWith(part)),
-  indexof_n: operands => positions(string(operands, 0), string(operands, 1)).map(RegoNumber.of),
+  indexof_n: (operands, evaluation) =>
+    positions(string(operands, 0), string(operands, 1), evaluation).map(RegoNumber.of),
   format_int: operands => {
     const base = { '2': 2, '8': 8, '10': 10, '16': 16 }[number(operands, 1).text]
     if (base === undefined) throw new BuiltinError('operand 2 must be one of {2, 8, 10, 16}')
@@ -39,7 +43,7 @@ export const strings: Builtins = {
 function argument(value: Value): Argument {
   if (typeof value === 'string') return value
   if (!(value instanceof RegoNumber)) return printed(value)
-  if (/^[+-]?\d+$/.test(value.text)) return BigInt(value.text)
+  if (value.text.length <= MOST_DIGITS && /^[+-]?\d+$/.test(value.text)) return BigInt(value.text)
   const float = value.toNumber()
   return Number.isFinite(float) ? float : value.text
 }
@@ -67,14 +71,20 @@ function pairs(operands: readonly Value[]): [string, string][] {
 const LONGEST_TEXT = 64 * 1024 * 1024
 
 /** As Go's Replacer: from left to right, at each place the first of the pairs that fits, each text once. */
-function replaceAll(text: string, replacements: readonly (readonly [string, string])[]): string {
+function replaceAll(
+  text: string,
+  replacements: readonly (readonly [string, string])[],
+  evaluation: Evaluation,
+): string {
   const longest = replacements.reduce((most, [, replacement]) => Math.max(most, replacement.length), 1)
   if (text.length * longest > LONGEST_TEXT) throw new BuiltinError('the text is too long', { halt: true })
   const [only] = replacements
-  if (replacements.length === 1 && only && only[0] !== '') return text.split(only[0]).join(only[1])
+  if (replacements.length === 1 && only && only[0] !== '')
+    return partsBetween(text, only[0], evaluation).join(only[1])
   let out = ''
   let emptyHere = false
   for (let at = 0; at <= text.length; ) {
+    evaluation.checkpoint()
     // Nothing is found once at each place; then what else begins there may be.
     const found = replacements.find(([old]) => text.startsWith(old, at) && !(emptyHere && old === ''))
     emptyHere = found?.[0] === ''
@@ -90,27 +100,56 @@ function replaceAll(text: string, replacements: readonly (readonly [string, stri
   return out
 }
 
-function count(text: string, part: string): number {
-  return part === '' ? [...text].length + 1 : text.split(part).length - 1
+function count(text: string, part: string, evaluation: Evaluation): number {
+  return part === '' ? [...text].length + 1 : partsBetween(text, part, evaluation).length - 1
 }
 
 /** All places, overlapping ones too, counted in code points. */
-function positions(text: string, part: string): number[] {
+function positions(text: string, part: string, evaluation: Evaluation): number[] {
   if (part === '') throw new BuiltinError('empty search character')
   const found: number[] = []
   let position = 0
   for (let at = 0; at < text.length; position++) {
+    evaluation.checkpoint()
     if (text.startsWith(part, at)) found.push(position)
     at += (text.codePointAt(at) as number) > 0xffff ? 2 : 1
   }
   return found
 }
 
+/** As `text.split(part)`. */
+function partsBetween(text: string, part: string, evaluation: Evaluation): string[] {
+  const parts: string[] = []
+  let from = 0
+  for (let at = find(text, part, 0, evaluation); at >= 0; at = find(text, part, from, evaluation)) {
+    parts.push(text.slice(from, at))
+    from = at + part.length
+  }
+  return [...parts, text.slice(from)]
+}
+
+/** Characters that are compared, at most, between two looks at the clock. */
+const COMPARED_AT_ONCE = 2 ** 20
+
+/** As `text.indexOf(part, from)`, which takes minutes for long texts that are made for it. */
+function find(text: string, part: string, from: number, evaluation: Evaluation): number {
+  const step = Math.ceil(COMPARED_AT_ONCE / part.length)
+  for (let at = from; at + part.length <= text.length; at += step) {
+    evaluation.checkpoint()
+    const found = text.slice(at, at + step + part.length - 1).indexOf(part)
+    if (found >= 0) return at + found
+  }
+  return -1
+}
+
 function anyMatch(fits: (text: string, part: string) => boolean): Builtin {
-  return operands => {
+  return (operands, evaluation) => {
     const texts = oneOrMore(operands, 0)
     const parts = oneOrMore(operands, 1)
-    return texts.some(text => parts.some(part => fits(text, part)))
+    return texts.some(text => {
+      evaluation.checkpoint()
+      return parts.some(part => fits(text, part))
+    })
   }
 }
 

@@ -1,14 +1,14 @@
 /** strings.render_template: Go's `text/template`, with an error where a variable is missing. */
 import { RegoObject, type Value } from '../values.ts'
-import { BuiltinError, type Builtins, object, string } from './builtin.ts'
+import { BuiltinError, type Builtins, type Evaluation, object, string } from './builtin.ts'
 import { asJson } from './go-json.ts'
 import { Constant, callFunction, failure, printed, truth } from './template-functions.ts'
 import { type Node, type Pipe, parseTemplate, type Template, type Term } from './template-parse.ts'
 
 export const template: Builtins = {
-  'strings.render_template': operands => {
+  'strings.render_template': (operands, evaluation) => {
     const parsed = parseTemplate(string(operands, 0))
-    return new Renderer(parsed).render(parsed.root, asJson(object(operands, 1)))
+    return new Renderer(parsed, evaluation).render(parsed.root, asJson(object(operands, 1)))
   },
 }
 
@@ -27,7 +27,10 @@ class Renderer {
   private variables: [string, Value][] = []
   private depth = 0
 
-  constructor(private readonly template: Template) {}
+  constructor(
+    private readonly template: Template,
+    private readonly evaluation: Evaluation,
+  ) {}
 
   render(nodes: readonly Node[], data: Value): string {
     this.variables = [['$', data]]
@@ -36,6 +39,7 @@ class Renderer {
   }
 
   private walk(nodes: readonly Node[], dot: Value): void {
+    this.evaluation.checkpoint()
     for (const node of nodes) this.step(node, dot)
   }
 

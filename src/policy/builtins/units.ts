@@ -1,5 +1,5 @@
 /** units.*: `10Ki`, `200m`, `1.5GB` as numbers, exactly. */
-import { RegoNumber } from '../values.ts'
+import { MOST_DIGITS, RegoNumber } from '../values.ts'
 import { BuiltinError } from './builtin.ts'
 
 /** numerator / denominator */
@@ -34,6 +34,7 @@ export function parseBytes(text: string): RegoNumber {
 function split(text: string): { amount: string; unit: string } {
   if (text.includes(' ')) throw new BuiltinError('spaces not allowed in resource strings')
   const [amount = ''] = /^(?:[\d.+-]|[eE](?=[\d+-])[+-]?)*/.exec(text) ?? []
+  if (amount.length > MOST_DIGITS) throw new BuiltinError('too many digits')
   if (amount === '') throw new BuiltinError('no amount provided')
   if (new RegExp(`[eE][+-]?\\d{${MOST_EXPONENT_DIGITS + 1}}`).test(amount))
     throw new BuiltinError('exponent too large')

@@ -5,7 +5,8 @@
 import type { Workshop } from '../compile.ts'
 import type { Snapshot } from '../source.ts'
 import { seenBy } from './failure.ts'
-import { type Need, neededFor, sentenceOf } from './needed.ts'
+import { type Need, neededFor } from './needed.ts'
+import { sentenceOf } from './sentence.ts'
 import { createSources, type Sources } from './sources.ts'
 import { type Failure, stuckAt, type TraceEvent, type Try, triesIn } from './trace.ts'
 
