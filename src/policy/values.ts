@@ -12,9 +12,9 @@ export type TypeName = 'null' | 'boolean' | 'number' | 'string' | 'array' | 'obj
 
 /**
  * Digits, and zeros before or after them, that a number may have in arithmetic: a hostile exponent must not
- * make a hostile amount of digits.
+ * make a hostile amount of digits, and the module's own multiplication breaks off beyond twice as many.
  */
-export const MOST_DIGITS = 10_000
+export const MOST_DIGITS = 4000
 
 /** A number, exact: the text it was written with. */
 export class RegoNumber {

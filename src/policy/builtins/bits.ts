@@ -1,10 +1,10 @@
 /**
  * bits.*: whole numbers as bits, negative ones in two's complement without end.
  *
- * The module has these itself, and takes a second for a number of ten thousand digits, in which nothing
+ * The module has these itself, and takes seconds for a number of some thousand digits, in which nothing
  * looks at the clock.
  */
-import { RegoNumber } from '../values.ts'
+import { MOST_DIGITS, RegoNumber } from '../values.ts'
 import { type Builtin, BuiltinError, type Builtins, integer } from './builtin.ts'
 
 export const bits: Builtins = {
@@ -12,20 +12,22 @@ export const bits: Builtins = {
   'bits.or': binary((a, b) => a | b),
   'bits.xor': binary((a, b) => a ^ b),
   'bits.negate': operands => RegoNumber.of(~integer(operands, 0)),
-  'bits.lsh': binary((a, by) => a << shift(by)),
-  'bits.rsh': binary((a, by) => a >> shift(by)),
+  'bits.lsh': binary((a, by) => {
+    if (by > LONGEST_SHIFT) throw new BuiltinError('the shift is too long', { halt: true })
+    return a << unsigned(by)
+  }),
+  'bits.rsh': binary((a, by) => a >> unsigned(by)),
 }
 
 function binary(work: (a: bigint, b: bigint) => bigint): Builtin {
   return operands => RegoNumber.of(work(integer(operands, 0), integer(operands, 1)))
 }
 
-/** Ten thousand digits, as many as arithmetic takes. */
-const LONGEST_SHIFT = 33_219n
+/** In bits. */
+const LONGEST_SHIFT = BigInt(Math.ceil(MOST_DIGITS * Math.log2(10)))
 
-function shift(by: bigint): bigint {
+function unsigned(by: bigint): bigint {
   if (by < 0n)
     throw new BuiltinError('operand 2 must be an unsigned integer number but got a negative integer')
-  if (by > LONGEST_SHIFT) throw new BuiltinError('the shift is too long', { halt: true })
   return by
 }

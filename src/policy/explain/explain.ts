@@ -177,12 +177,14 @@ class Teller {
   needed(need: Need): Needed {
     const { rule, failure } = need
     const failed = failure && this.failed(failure)
+    const expression = failed?.expression ?? this.sources.conditionsAt(rule.file, rule.line).join('; ')
     return {
       rule: rule.name,
       file: failed?.file ?? this.show(rule.file),
       line: failed?.line ?? rule.line,
-      message: sentenceOf(need, failed?.expression ?? '', failed?.values ?? {}),
-      ...(failed ? { expression: failed.expression, values: failed.values } : {}),
+      message: sentenceOf(need, expression, failed?.values ?? {}),
+      ...(expression === '' ? {} : { expression }),
+      ...(failed ? { values: failed.values } : {}),
     }
   }
 }

@@ -6,13 +6,16 @@ import type { Need } from './needed.ts'
 import { jsonOf, partsOf, type Term, textOf, walk } from './terms.ts'
 import type { Failure } from './trace.ts'
 
-/** @returns What would have to hold, in words; of a rule that must not hold, its name. */
+/**
+ * @param expression - What failed, or the conditions of a rule that must not hold, as they are written.
+ * @returns What would have to hold, in words.
+ */
 export function sentenceOf(
   { rule, failure }: Need,
   expression: string,
   values: Readonly<Record<string, unknown>>,
 ): string {
-  if (!failure) return `${rule.name} holds, and would have to fail`
+  if (!failure) return `${rule.name} holds, and would have to fail${expression && `: ${expression}`}`
   const { operator, operands } = partsOf(failure.expression)
   const name = nameIn(failure.query, definitionsIn(failure.query))
   const [left, right] = operands.map(operand => described(operand, failure, name, values))
@@ -26,6 +29,7 @@ export function sentenceOf(
       case 'eq':
       case 'equal':
         if (right.isWhole) return `${right.text} is ${right.shown}, and would have to have a member that fits`
+        if (left.isWhole) return `${is}, and would have to hold ${right.shown}`
         if (left.isConstant) return `${right.text} is ${right.shown}, and would have to be ${left.shown}`
         return `${is}, and would have to be ${right.shown}`
       case 'neq':

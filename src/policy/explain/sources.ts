@@ -2,12 +2,14 @@
  * Sources: the expression that a person wrote, by a place in a file. What OPA traces is what its compiler
  * made of it.
  */
-import type { Expression, Location, Module } from '../syntax.ts'
+import { branchesOf, type Expression, type Location, type Module } from '../syntax.ts'
 
 export interface Sources {
   packageOf(file: string): string
   /** The expression around a place; the line, where it is in none. */
   expressionAt(file: string, line: number, column: number): string
+  /** The conditions of the rule that begins at a line. */
+  conditionsAt(file: string, line: number): readonly string[]
 }
 
 /** @param textOf - The text of a file. */
@@ -32,10 +34,18 @@ export function createSources(modules: readonly Module[], textOf: (file: string)
         if (holds(location, line, column) && (!closest || location.text.length < closest.text.length))
           closest = location
       }
-      const text = closest?.text ?? textOf(file).split('\n')[line - 1] ?? ''
-      return text.replace(/\s+/g, ' ').trim()
+      return onOneLine(closest?.text ?? textOf(file).split('\n')[line - 1] ?? '')
+    },
+    conditionsAt(file, line) {
+      const rules = byFile.get(file)?.rules.flatMap(branchesOf) ?? []
+      const rule = rules.find(({ location }) => location.row === line)
+      return rule?.body.map(({ location }) => onOneLine(location.text)) ?? []
     },
   }
+}
+
+function onOneLine(text: string): string {
+  return text.replace(/\s+/g, ' ').trim()
 }
 
 function collect(node: unknown, found: Location[]): void {
