@@ -15,7 +15,7 @@ import {
   type Introspection,
 } from '../identity/introspection.ts'
 import { readKeysOf } from '../identity/issuer-keys.ts'
-import { createJwtIssuer, createJwtMethod, type JwtIssuer } from '../identity/jwt.ts'
+import { createJwtIssuer, createJwtMethod, type JwtIssuer, mediaType } from '../identity/jwt.ts'
 import { createKeySource, type KeySource } from '../identity/key-source.ts'
 import { type AskProvider, askProvider } from '../identity/provider.ts'
 import type { OperatorLog } from '../telemetry/operator-log.ts'
@@ -68,7 +68,7 @@ export function createProviders({ log, now, ask = askProvider }: ProvidersNeeds)
         audience: config.audience,
         algorithms: config.algorithms,
         toleranceSeconds: parseDuration(config.clockTolerance) / 1000,
-        types: config.types.map(type => type.toLowerCase()),
+        types: config.types.map(mediaType),
         authorizedParties: config.authorizedParties,
         rememberMs: parseDuration(config.keys.fresh),
       },

@@ -10,14 +10,18 @@ import type { OperatorLog } from '../telemetry/operator-log.ts'
 import { type Watcher, watchPath } from '../watcher.ts'
 
 /** @throws Error when a file cannot be read, or the key is not that of the certificate. */
-export function readTls({ certFile, keyFile, clientCaFile }: TlsConfig): TlsMaterial {
-  const material = {
+export function readTls(config: TlsConfig): TlsMaterial {
+  const material = materialIn(config)
+  createSecureContext(material)
+  return material
+}
+
+function materialIn({ certFile, keyFile, clientCaFile }: TlsConfig): TlsMaterial {
+  return {
     cert: readFileSync(certFile, 'utf8'),
     key: readFileSync(keyFile, 'utf8'),
     ca: clientCaFile === undefined ? undefined : readFileSync(clientCaFile, 'utf8'),
   }
-  createSecureContext(material)
-  return material
 }
 
 /** @param renew - Given what the files hold, when that is something else than before. */
@@ -29,19 +33,20 @@ export function watchTls(
 ): Watcher {
   let seen = JSON.stringify(first)
   const look = (): void => {
+    let text = ''
     try {
-      const material = readTls(config)
-      const text = JSON.stringify(material)
+      const material = materialIn(config)
+      text = JSON.stringify(material)
       if (text === seen) return
-      seen = text
+      createSecureContext(material)
       renew(material)
       log.info('tls_loaded')
     } catch (error) {
-      const text = (error as Error).message
-      if (text === seen) return
-      seen = text
-      log.error('tls_refused', { message: text })
+      const { message } = error as Error
+      text ||= message
+      if (text !== seen) log.error('tls_refused', { message })
     }
+    seen = text
   }
   const { certFile, keyFile, clientCaFile } = config
   const files = [certFile, keyFile, ...(clientCaFile === undefined ? [] : [clientCaFile])]

@@ -101,6 +101,11 @@ export function createJwtMethod(issuers: readonly JwtIssuer[]): Asked {
   }
 }
 
+/** RFC 7515 §4.1.9: of media types in capitals or small letters, `application/` may be left out. */
+export function mediaType(type: string): string {
+  return type.toLowerCase().replace(/^application\//, '')
+}
+
 /** The algorithm is the config's choice and never the token's; a token for another purpose says so by its type. */
 function headerFits({ alg, typ, kid }: Claims, { algorithms, types }: JwtRules): boolean {
   const type = typ === undefined ? 'jwt' : typ
@@ -108,7 +113,7 @@ function headerFits({ alg, typ, kid }: Claims, { algorithms, types }: JwtRules):
     typeof alg === 'string' &&
     algorithms.includes(alg) &&
     typeof type === 'string' &&
-    types.includes(type.toLowerCase().replace(/^application\//, '')) &&
+    types.includes(mediaType(type)) &&
     (kid === undefined || typeof kid === 'string')
   )
 }

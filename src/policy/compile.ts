@@ -147,8 +147,9 @@ function traceArgs(
   const helper = path.join(folder, 'trace.rego')
   writeFileSync(inputFile, inputText)
   writeFileSync(helper, TRACE_HELPER)
-  // Rules that an index would leave out are tried too, so that it can be said where they fail.
-  const flags = ['--explain', 'full', '--disable-indexing', '--show-builtin-errors', '--format', 'json']
+  // Rules that an index or an answer found before would leave out are tried too: it is said where they fail.
+  const all = ['--disable-indexing', '--disable-early-exit']
+  const flags = ['--explain', 'full', ...all, '--show-builtin-errors', '--format', 'json']
   const numbers = plainNumbers ? ` with to_number as data.${TRACE_PACKAGE}.number` : ''
   const place = rule.map(part => JSON.stringify(part)).join('][')
   const query = `data[${place}] with time.now_ns as ${nowNs}${numbers}`

@@ -9,7 +9,7 @@
 import { type Builtin, BuiltinError, type Evaluation } from './builtins/builtin.ts'
 import { EngineError } from './engine-error.ts'
 import type { Machine } from './machine.ts'
-import { TICK } from './mend.ts'
+import { FLOAT, TICK } from './mend.ts'
 import { readTerm, writeTerm } from './terms.ts'
 
 /** Thrown through the module when it gives up: its state is not to be trusted afterwards. */
@@ -31,6 +31,9 @@ export interface Host {
   end(): EngineError | undefined
 }
 
+/** What the module says of `1e999999999`. It goes on with infinity, if it may: a caller could bring many. */
+const BEYOND_EXPONENTS = 'opa_number_to_bf: invalid number'
+
 /** Operands in an audit record are cut to this many characters. */
 const ARGUMENT_LENGTH = 1024
 
@@ -51,6 +54,11 @@ export function createHost({ builtinErrors, maxEvaluationMs }: HostOptions): Hos
   function look(): void {
     if (performance.now() > deadline)
       throw new EngineError('timed_out', `not decided within ${maxEvaluationMs} ms`)
+  }
+
+  function float(address: number, bytes: number, into: number): number {
+    machine.putFloat({ address, bytes }, into)
+    return 0
   }
 
   function call(id: number, addresses: number[]): number {
@@ -86,13 +94,18 @@ export function createHost({ builtinErrors, maxEvaluationMs }: HostOptions): Hos
   return {
     env: {
       opa_abort(address: number) {
+        if (machine?.read(address) === BEYOND_EXPONENTS) {
+          failure ??= new EngineError('bad_input', 'a number has an exponent that no number can have')
+          return
+        }
         throw new Abort(machine ? machine.read(address) : 'the module gave up while it was made')
       },
       opa_println() {},
       opa_builtin0: (id: number) => (id === TICK ? look() : call(id, [])),
       opa_builtin1: (id: number, _: number, a: number) => call(id, [a]),
       opa_builtin2: (id: number, _: number, a: number, b: number) => call(id, [a, b]),
-      opa_builtin3: (id: number, _: number, a: number, b: number, c: number) => call(id, [a, b, c]),
+      opa_builtin3: (id: number, _: number, a: number, b: number, c: number) =>
+        id === FLOAT ? float(a, b, c) : call(id, [a, b, c]),
       opa_builtin4: (id: number, _: number, a: number, b: number, c: number, d: number) =>
         call(id, [a, b, c, d]),
     },

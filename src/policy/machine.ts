@@ -32,6 +32,8 @@ export interface Machine {
   readonly exports: Exports
   /** Text at an address, up to its zero byte. */
   read(address: number): string
+  /** Reads a decimal number, and puts the float64 nearest to it at an address. */
+  putFloat(text: { address: number; bytes: number }, into: number): void
   /** Copies text into the module's heap. @throws EngineError `out_of_memory` */
   write(text: string): { address: number; bytes: number }
 }
@@ -58,6 +60,11 @@ export function createMachine(
     read(address) {
       const from = bytes()
       return from.toString('utf8', address, from.indexOf(0, address))
+    },
+    putFloat({ address, bytes: length }, into) {
+      const from = bytes()
+      // Adding zero: -0 is 0, as it is to the module's comparison.
+      from.writeDoubleLE(Number(from.toString('latin1', address, address + length)) + 0, into)
     },
     write(text) {
       const length = Buffer.byteLength(text)

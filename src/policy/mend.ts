@@ -7,6 +7,8 @@
  *   the host answers for those.
  * - `calloc` allocates one member of what it is asked for, and so products of numbers with hundreds of digits
  *   come out wrong, over memory that is something else's.
+ * - A number's hash takes as many steps as its exponent says, and differs for `0.1` and `1e-1`: neither
+ *   would be found in a set that has the other.
  * - Nothing in a module looks at a clock. Whatever iterates, allocates or compares now counts, and each
  *   few thousand times lets the host look. That costs about a nanosecond each; Node's own way to interrupt
  *   (`node:vm` with a timeout) costs a thread, 60 µs, for each decision.
@@ -21,6 +23,8 @@ import { type Body, i32, join, type ModuleParts, takeApart, u32 } from './wasm-b
 
 /** The number a module calls `opa_builtin0` with to let the host look at the clock. */
 export const TICK = 0xffff
+/** It calls `opa_builtin3` with this one to have a number's text read as a float64. */
+export const FLOAT = 0xfffe
 /** Natives call the host with this number and those after it, in the order of NATIVES. */
 export const FIRST_NATIVE = 0x10000
 /** So many countings pass between two looks: some tens of microseconds. */
@@ -62,6 +66,7 @@ export function mend(wasm: Uint8Array): Uint8Array {
       throw new EngineError('bad_module', 'the policy has no function names')
     mendNatives(module)
     allocateWhole(module)
+    readFloats(module)
     refuseHugeNumbers(module)
     countSteps(module)
     return module.toBytes()
@@ -133,6 +138,12 @@ function allocateWhole(module: ModuleParts): void {
       [OP.i32Const, 0, OP.localGet, bytes, ...call(module, 'memset'), OP.end],
     ]),
   )
+}
+
+/** What hashes of numbers are made from: the host reads them exactly, whatever way they are written. */
+function readFloats(module: ModuleParts): void {
+  const index = module.names.get('opa_atof64')
+  if (index !== undefined) module.replace(index, body(0, [hostCall(module, FLOAT, 3), [OP.end]]))
 }
 
 /**

@@ -2,6 +2,7 @@
  * What `explain` is asked about: one record of an audit log, an input document, or a request.
  */
 import { readFileSync } from 'node:fs'
+import { text as readAll } from 'node:stream/consumers'
 import { partsOf, recordsIn } from '../audit/read-records.ts'
 import type { GatewayConfig } from '../contract/config.schema.ts'
 import { GatewayError } from '../contract/errors.ts'
@@ -47,7 +48,7 @@ export async function readSubject(
   decision: string | undefined,
   needs: SubjectNeeds,
 ): Promise<Subject> {
-  const text = decision === undefined ? textOf(file) : await lineOf(file, decision)
+  const text = decision === undefined ? await textOf(file) : await lineOf(file, decision)
   const members = membersOf(text)
   const document = members && parsed(text)
   if (!members || !document) throw notUnderstood(file, text)
@@ -141,9 +142,9 @@ function instant(ms: number): bigint {
   return BigInt(Math.floor(ms)) * 1_000_000n
 }
 
-function textOf(file: string): string {
+async function textOf(file: string): Promise<string> {
   try {
-    return readFileSync(file === '-' ? process.stdin.fd : file, 'utf8').trim()
+    return (file === '-' ? await readAll(process.stdin) : readFileSync(file, 'utf8')).trim()
   } catch (error) {
     throw unreadable(file, error)
   }

@@ -66,11 +66,18 @@ describe('TLS and client certificates', () => {
 
   const call = (
     gateway: RunningGateway,
-    options: { pair?: Pair | undefined; headers?: Record<string, string>; agent?: Agent } = {},
+    options: {
+      pair?: Pair
+      headers?: Record<string, string>
+      agent?: Agent
+      path?: string
+      body?: string
+    } = {},
   ): Promise<Answer> =>
     new Promise((resolve, reject) => {
-      const { pair, headers = {}, agent = new Agent({ ...trusting(pair) }) } = options
-      const sent = request(`${gateway.url}/-/whoami`, { agent, headers }, answer => {
+      const { pair, headers = {}, agent = new Agent(trusting(pair)), path = '/-/whoami', body } = options
+      const method = body === undefined ? 'GET' : 'POST'
+      const sent = request(`${gateway.url}${path}`, { agent, headers, method }, answer => {
         let text = ''
         answer.on('data', part => (text += part))
         answer.on('end', () => {
@@ -79,7 +86,7 @@ describe('TLS and client certificates', () => {
         })
       })
       sent.on('error', reject)
-      sent.end()
+      sent.end(body)
     })
 
   it('a certificate is the principal that it names, with its facts as claims', async () => {
@@ -132,16 +139,14 @@ describe('TLS and client certificates', () => {
       200,
     )
     expect((await call(gateway)).status).toBe(401)
-    const agent = new Agent(trusting(ana))
-    const answer = await new Promise<number>((resolve, reject) => {
-      const sent = request(`${gateway.url}/v1/models`, { agent }, response => {
-        response.resume().on('end', () => resolve(response.statusCode ?? 0))
-      })
-      sent.on('error', reject).end()
+    const body = JSON.stringify({
+      model: 'tiny',
+      max_tokens: 4,
+      messages: [{ role: 'user', content: 'hello' }],
     })
-    agent.destroy()
-    expect(answer).toBe(200)
-    const record = await gateway.audited(({ http }) => http?.path === '/v1/models')
+    const answer = await call(gateway, { pair: ana, path: '/v1/chat/completions', body })
+    expect([answer.status, answer.body.object]).toEqual([200, 'chat.completion'])
+    const record = await gateway.audited(({ http }) => http?.path === '/v1/chat/completions')
     expect(record.input.request.tls).toBe(true)
     expect(record.result.reasons).toEqual(['true'])
   })
@@ -317,20 +322,24 @@ describe('behind a proxy that ends TLS', () => {
     )
   })
 
-  it.each([
-    '',
-    'URI',
-    'URI=',
-    'URI="spiffe://corp.example/ana',
-    'URI=spiffe://corp.example/ana;URI=spiffe://corp.example/eve',
-    'By=spiffe://corp.example/edge;Hash=AB',
-    'Cert="nonsense"',
-    'Cert="%zz"',
-    'URI=spiffe://corp.example/ana, ',
-    'spiffe://corp.example/ana',
-  ])('a header that cannot be read is a 401: %s', async header => {
+  it('a header that cannot be read, or names nobody, is a 401', async () => {
     const gateway = await start(['127.0.0.1'])
-    expect((await whoami(gateway, { 'x-forwarded-client-cert': header })).status).toBe(401)
+    for (const header of [
+      '',
+      'URI',
+      'URI=',
+      'URI="spiffe://corp.example/ana',
+      'URI=spiffe://corp.example/ana;URI=spiffe://corp.example/eve',
+      'By=spiffe://corp.example/edge;Hash=AB',
+      'Cert="nonsense"',
+      'Cert="%zz"',
+      'URI=spiffe://corp.example/ana, ',
+      'spiffe://corp.example/ana',
+    ])
+      expect([header, (await whoami(gateway, { 'x-forwarded-client-cert': header })).status]).toEqual([
+        header,
+        401,
+      ])
   })
 
   it('the client is who the proxies saw, for the record and for failed attempts', async () => {

@@ -33,6 +33,36 @@ describe('integers', () => {
   })
 })
 
+describe('numbers', () => {
+  const digits = '7'.repeat(3990)
+
+  it('are multiplied exactly, however long they are', () => {
+    for (const other of [7n, 10n ** 700n - 1n, BigInt(digits)]) {
+      const product = (BigInt(digits) * other).toString()
+      expect(ask('input.a * input.b', `{"a": ${digits}, "b": ${other}}`)).toBe(product)
+    }
+  })
+
+  it('are found in a set whatever way they are written', () => {
+    for (const number of ['435', '4.35e2', '43500e-2', '435.0'])
+      expect(ask('input.n in {435, 0.1}', `{"n": ${number}}`), number).toBe('true')
+    for (const number of ['0.1', '1e-1', '0.10'])
+      expect(ask('{0.1: "tenth"}[input.n]', `{"n": ${number}}`), number).toBe('"tenth"')
+    expect(ask('input.n in {100000000000000000000}', '{"n": 1e20}')).toBe('true')
+    expect(ask('input.n in {0}', '{"n": -0}')).toBe('true')
+  })
+
+  it('are compared however large, and soon refused where no number can be that large', () => {
+    const started = performance.now()
+    expect(ask('input.n > 5', '{"n": 1e400000}')).toBe('true')
+    expect(ask('[-1e20000, 2, 1e20000] == sort([2, 1e20000, -1e20000])')).toBe('true')
+    expect(ask('{input.n: 1}', '{"n": 1e2000000000}')).toBe('{"1e2000000000":1}')
+    expect(codeOf(() => ask('input.n > 5', '{"n": 1e999999999999}'))).toBe('bad_input')
+    expect(codeOf(() => ask('input.n + 1', '{"n": 1e400000}', 'refuse'))).toBe('builtin_error')
+    expect(performance.now() - started).toBeLessThan(3000)
+  })
+})
+
 describe('builtins that the module has itself', () => {
   it('answer where the module alone would not, or would answer otherwise than OPA', () => {
     expect(ask('replace("ab", "", "-")')).toBe('"-a-b-"')

@@ -45,14 +45,18 @@ export function engineFor(rego: string, options: Partial<EngineOptions> = {}) {
   return createEngine({ wasm, dataText: '{}', builtinErrors: 'refuse', ...options })
 }
 
-/** What an expression is worth, as JSON text; undefined when it has no value. */
+/**
+ * What an expression is worth, as JSON text; undefined when it has no value.
+ *
+ * @param input - A value, or its JSON text.
+ */
 export function ask(
   expression: string,
   input: unknown = {},
   builtinErrors: 'refuse' | 'undefined' = 'undefined',
 ): string | undefined {
   const engine = engineFor(`package test\n\nanswer := ${expression}\n`, { builtinErrors })
-  return engine.evaluate('test/answer', JSON.stringify(input), INSTANT)
+  return engine.evaluate('test/answer', typeof input === 'string' ? input : JSON.stringify(input), INSTANT)
 }
 
 /** The code of what a piece of work throws. */

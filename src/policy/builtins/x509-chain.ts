@@ -20,6 +20,8 @@ const SIGN_CERTIFICATES = 1 << 5
 /** MD2, MD5, SHA-1: signatures that prove nothing any more. */
 const BROKEN_SIGNATURES = [0, 1, 2, 3, 7, 9]
 const LONGEST_CHAIN = 100
+/** As in Go: authorities that have all signed each other make more chains than can be tried. */
+const MOST_SIGNATURES = 100
 
 /** @param certificates - The root first, the leaf last. @returns the chain, leaf first, or undefined. */
 export function verifiedChain(
@@ -32,36 +34,42 @@ export function verifiedChain(
   if (!isValid(leaf, [], options, 'leaf')) return undefined
   if (options.dnsName !== '' && !hasHost(leaf, options.dnsName)) return undefined
   if (leaf.whole.equals(root.whole)) return permitsUsages([leaf], options.usages) ? [leaf] : undefined
-  return extend([leaf], root, certificates.slice(1, -1), options)
+  const search = { root, middle: certificates.slice(1, -1), options, signatures: 0 }
+  return extend([leaf], search)
 }
 
-function extend(
-  chain: Certificate[],
-  root: Certificate,
-  middle: readonly Certificate[],
-  options: ChainOptions,
-): Certificate[] | undefined {
+interface Search {
+  readonly root: Certificate
+  readonly middle: readonly Certificate[]
+  readonly options: ChainOptions
+  /** Checked so far. */
+  signatures: number
+}
+
+function extend(chain: Certificate[], search: Search): Certificate[] | undefined {
+  const { root, middle, options } = search
   const last = chain.at(-1) as Certificate
-  if (isIssuedBy(last, root) && isValid(root, chain, options, 'root')) {
+  if (isIssuedBy(last, root, search) && isValid(root, chain, options, 'root')) {
     const whole = [...chain, root]
     if (permitsUsages(whole, options.usages)) return whole
   }
   if (chain.length >= LONGEST_CHAIN) return undefined
   for (const next of middle) {
     if (chain.some(({ whole }) => whole.equals(next.whole))) continue
-    if (!isIssuedBy(last, next) || !isValid(next, chain, options, 'intermediate')) continue
-    const found = extend([...chain, next], root, middle, options)
+    if (!isIssuedBy(last, next, search) || !isValid(next, chain, options, 'intermediate')) continue
+    const found = extend([...chain, next], search)
     if (found) return found
   }
   return undefined
 }
 
-function isIssuedBy(child: Certificate, parent: Certificate): boolean {
+function isIssuedBy(child: Certificate, parent: Certificate, search: Search): boolean {
   if (!child.issuer.whole.equals(parent.subject.whole)) return false
   if (parent.version === 3 ? !parent.basic?.isAuthority : parent.basic && !parent.basic.isAuthority)
     return false
   if (parent.keyUsage !== 0 && (parent.keyUsage & SIGN_CERTIFICATES) === 0) return false
   if (BROKEN_SIGNATURES.includes(child.signatureAlgorithm)) return false
+  if (++search.signatures > MOST_SIGNATURES) return false
   try {
     return new X509Certificate(child.whole).verify(new X509Certificate(parent.whole).publicKey)
   } catch {

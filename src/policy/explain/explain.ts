@@ -6,6 +6,7 @@ import type { Workshop } from '../compile.ts'
 import type { Snapshot } from '../source.ts'
 import { seenBy } from './failure.ts'
 import { type Need, neededFor } from './needed.ts'
+import { inOrder } from './order.ts'
 import { sentenceOf } from './sentence.ts'
 import { createSources, type Sources } from './sources.ts'
 import { type Failure, stuckAt, type TraceEvent, type Try, triesIn } from './trace.ts'
@@ -78,12 +79,14 @@ export async function explain(
   const text = (name: string): string =>
     snapshot.files.find(file => file.name === name)?.bytes.toString('utf8') ?? ''
   const sources = createSources(await workshop.parse([...files]), text)
-  const tries = triesIn(explanation, sources.packageOf).filter(({ file }) => !isHelper(file))
+  const own = triesIn(explanation, sources.packageOf).filter(({ file }) => !isHelper(file))
+  const rule = ['data', ...entrypoint.split('/')].join('.')
+  const tries = inOrder(own, rule)
   const documents = { input: JSON.parse(input) as unknown, data: JSON.parse(dataText) as unknown }
   const tell = new Teller(sources, documents, show)
   const decision = result?.[0]?.expressions[0]?.value
   const isAllowed = (decision as { allow?: unknown } | undefined)?.allow === true
-  const needed = isAllowed ? [] : neededFor(tries, ['data', ...entrypoint.split('/')].join('.'))
+  const needed = isAllowed ? [] : neededFor(tries, rule)
   return {
     decision,
     rules: tell.rules(tries),

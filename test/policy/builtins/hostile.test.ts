@@ -1,6 +1,6 @@
 /** What a request may bring to a builtin: it answers or fails, soon. */
 import { describe, expect, it } from 'vitest'
-import { ask, codeOf } from '../rego.ts'
+import { ask, codeOf, engineFor, INSTANT } from '../rego.ts'
 
 function within(milliseconds: number, work: () => unknown): void {
   const started = performance.now()
@@ -43,8 +43,38 @@ describe('hostile input', () => {
     ['time.add_date(0, 9e15, 9e15, 9e15)', {}],
     ['time.parse_ns(input.x, input.x)', { x: '2006'.repeat(5000) }],
     ['uuid.parse(input.x)', { x: long }],
+    ['bits.lsh(1, 1e15)', {}],
+    ['bits.and(input.x, 1)', `{"x": ${'9'.repeat(100_000)}}`],
+    ['units.parse(input.x)', { x: '9'.repeat(200_000) }],
   ])('%s', (expression, input) => {
     within(3000, () => ask(expression, input, 'refuse'))
+  })
+
+  it.each([
+    ['indexof_n(input.x, input.y)'],
+    ['replace(input.x, input.y, "")'],
+    ['strings.count(input.x, input.y)'],
+    ['strings.replace_n({input.y: "", "b": "c"}, input.x)'],
+    ['contains(input.x, input.y)'],
+    ['regex.split("a|b", input.x)'],
+    ['strings.any_prefix_match([s | some i in input.n; s := sprintf("%d", [i])], input.n_texts)'],
+    ['strings.render_template("{{range 900000}}{{range 900000}}{{end}}{{end}}", {})'],
+    ['json.match_schema(input.deep, input.schema)'],
+  ])('%s ends when its time is up', expression => {
+    const n = Array.from({ length: 5000 }, (_, i) => i)
+    let deep: unknown = 1
+    for (let i = 0; i < 60; i++) deep = { a: deep }
+    const either = { anyOf: [{ $ref: '#' }, { $ref: '#' }] }
+    const input = {
+      x: 'a'.repeat(400_000),
+      y: `b${'a'.repeat(200_000)}`,
+      n,
+      n_texts: n.map(i => `x${i}`),
+      deep,
+      schema: { properties: { a: either }, not: { type: 'integer' } },
+    }
+    const engine = engineFor(`package test\n\nanswer := ${expression}\n`, { maxEvaluationMs: 50 })
+    within(2000, () => engine.evaluate('test/answer', JSON.stringify(input), INSTANT))
   })
 
   it('does not fetch what a schema refers to', () => {
