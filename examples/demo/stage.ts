@@ -47,7 +47,7 @@ export async function setStage(): Promise<Stage> {
   }
   const models = ['--model', 'tiny', '--model', 'tiny-large', '--port', '0']
   const server = (name: string) =>
-    start(['--import', 'tsx', MODEL_SERVER, ...models, '--name', name], {}, 'stdout')
+    start(['--import', import.meta.resolve('tsx'), MODEL_SERVER, ...models, '--name', name], {}, 'stdout')
   const [a, b] = await Promise.all([server('A'), server('B')])
   const config = path.join(folder, 'gateway.config.json')
   const env = {

@@ -26,7 +26,7 @@ export function printExplanation(explained: Explained): void {
     for (const { file, line, message, rule } of needed) print(`  ${file}:${line}: ${message} [${rule}]`)
   }
   if (rules.length > 0) {
-    print('\nRules that were tried, in their order:')
+    print('\nRules that were tried, each before those that it looks at:')
     for (const rule of rules) printRule(rule)
   }
 }

@@ -12,6 +12,16 @@ describe('failed attempts', () => {
     expect(wait).toBeLessThanOrEqual(60)
   })
 
+  it('says before an attempt whether it would be one too many, counting nothing', async () => {
+    const attempts = createFailedAttempts(2, 60_000)
+    for (let look = 0; look < 10; look++) expect(await attempts.wait('10.0.0.1')).toBeUndefined()
+    await attempts.count('10.0.0.1')
+    expect(await attempts.wait('10.0.0.1')).toBeUndefined()
+    await attempts.count('10.0.0.1')
+    expect(await attempts.wait('10.0.0.1')).toBeGreaterThan(0)
+    expect(await attempts.wait('10.0.0.2')).toBeUndefined()
+  })
+
   it('counts each address for itself', async () => {
     const attempts = createFailedAttempts(1, 60_000)
     await attempts.count('10.0.0.1')

@@ -76,6 +76,28 @@ describe('an edition', () => {
     ])
   })
 
+  it('is refused when it decides too many of the latest requests otherwise', async () => {
+    const line = (n: number, result: object): string =>
+      JSON.stringify({
+        event: 'decision',
+        decision_id: `01${n}`,
+        timestamp: '2026-01-01T00:00:00.000Z',
+        path: 'gateway/decision',
+        input: { principal: { id: 'dev' }, request: { model: 'tiny' } },
+        result,
+        erased: ['/input/request/body/messages'],
+      })
+    const lines = [line(1, { allow: true }), line(2, { allow: false }), line(3, { allow: false })]
+    const replay = (maxFlips: number) => ({ replay: { maxFlips, lines: async () => lines } })
+    expect(await refusal(GOOD, replay(1))).toMatchObject([
+      { code: 'too_many_flips', file: 'policies', message: '2 of the last 3 decisions flip; 1 may' },
+      { code: 'too_many_flips', message: expect.stringMatching(/^2 of dev for tiny.*01[23]$/) },
+    ])
+    const { revision, steps } = await build(GOOD, replay(2))
+    expect(steps.slice(-2)).toEqual(['samples', 'replay'])
+    revision.close()
+  })
+
   it('is refused when it has no such entrypoint', async () => {
     expect((await refusal(GOOD, { entrypoint: 'gateway/other' })).length).toBeGreaterThan(0)
   })
