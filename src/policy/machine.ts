@@ -63,8 +63,7 @@ export function createMachine(
     },
     putFloat({ address, bytes: length }, into) {
       const from = bytes()
-      // Adding zero: -0 is 0, as it is to the module's comparison.
-      from.writeDoubleLE(Number(from.toString('latin1', address, address + length)) + 0, into)
+      from.writeDoubleLE(floatIn(from, address, address + length), into)
     },
     write(text) {
       const length = Buffer.byteLength(text)
@@ -76,4 +75,24 @@ export function createMachine(
       return { address, bytes: length }
     },
   }
+}
+
+/** Whole numbers up to this one, and what is made of two of them by one operation, are exact. */
+const MOST_EXACT = 2 ** 53
+const POWERS = Array.from({ length: 16 }, (_, i) => 10 ** i)
+
+/** As `Number(text)`, and much faster for what is short, such as `12.5`; 0 for -0, as they compare equal. */
+function floatIn(bytes: Buffer, from: number, to: number): number {
+  let whole = 0
+  let point = to
+  for (let at = from; at < to; at++) {
+    const digit = (bytes[at] as number) - 0x30
+    if (digit === -2 && point === to) point = at
+    else if (digit < 0 || digit > 9) return Number(bytes.toString('latin1', from, to)) + 0
+    else whole = whole * 10 + digit
+  }
+  const power = POWERS[Math.max(to - point - 1, 0)]
+  return whole < MOST_EXACT && power !== undefined
+    ? whole / power
+    : Number(bytes.toString('latin1', from, to))
 }

@@ -35,15 +35,19 @@ const DECIMAL_DIGITS = 8
 
 // biome-ignore format: a table
 const OP = {
-  if: 0x04, else: 0x05, end: 0x0b, call: 0x10, drop: 0x1a,
+  block: 0x02, loop: 0x03, if: 0x04, else: 0x05, end: 0x0b, br: 0x0c, brIf: 0x0d, return: 0x0f, call: 0x10, drop: 0x1a,
   localGet: 0x20, localTee: 0x22, globalGet: 0x23, globalSet: 0x24,
-  i32Load: 0x28, i32Const: 0x41, i32Eqz: 0x45, i32Eq: 0x46, i32LtS: 0x48, i32LeU: 0x4d,
+  i32Load: 0x28, i32Load8U: 0x2d, i32Const: 0x41, i32Eqz: 0x45, i32Eq: 0x46, i32LtS: 0x48, i32LtU: 0x49,
+  i32GtU: 0x4b, i32LeU: 0x4d,
   i32Add: 0x6a, i32Sub: 0x6b, i32Mul: 0x6c, i32And: 0x71, i32Or: 0x72, i32ShrU: 0x76,
 } as const
 /** Of a load: the address is a multiple of 2². */
 const WORD_ALIGNED = 2
 /** The module's number for a value that is a set. */
 const SET_TYPE = 7
+const DIGIT_ZERO = 0x30
+/** So many digits a float64 holds exactly. */
+const LONGEST_EXACT = 15
 const I32 = 0x7f
 const NO_RESULT = 0x40
 
@@ -140,10 +144,31 @@ function allocateWhole(module: ModuleParts): void {
   )
 }
 
-/** What hashes of numbers are made from: the host reads them exactly, whatever way they are written. */
+/**
+ * What hashes of numbers are made from. The host reads them exactly, whatever way they are written; the
+ * module's own way is left what it does right and faster, short texts of digits and nothing else.
+ */
 function readFloats(module: ModuleParts): void {
   const index = module.names.get('opa_atof64')
-  if (index !== undefined) module.replace(index, body(0, [hostCall(module, FLOAT, 3), [OP.end]]))
+  if (index === undefined) return
+  const own = module.append(index, module.body(index))
+  const [address, length, at] = [0, 1, 3]
+  module.replace(
+    index,
+    body(1, [
+      [OP.block, NO_RESULT],
+      [OP.localGet, length, OP.localTee, at, OP.i32Const, LONGEST_EXACT, OP.i32GtU, OP.brIf, 0],
+      [OP.block, NO_RESULT, OP.loop, NO_RESULT],
+      [OP.localGet, at, OP.i32Eqz, OP.brIf, 1],
+      [OP.localGet, address, OP.localGet, at, OP.i32Const, 1, OP.i32Sub, OP.localTee, at, OP.i32Add],
+      [OP.i32Load8U, 0, 0, OP.i32Const, DIGIT_ZERO, OP.i32Sub, OP.i32Const, 10, OP.i32LtU, OP.brIf, 0],
+      [OP.br, 2, OP.end, OP.end],
+      ...locals(3),
+      [OP.call, ...u32(own), OP.return, OP.end],
+      hostCall(module, FLOAT, 3),
+      [OP.end],
+    ]),
+  )
 }
 
 /**

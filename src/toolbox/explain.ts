@@ -7,7 +7,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { GatewayError } from '../contract/errors.ts'
 import { openWorkshop } from '../policy/compile.ts'
 import { type Explanation, explain as explainDecision, NoTrace } from '../policy/explain/explain.ts'
-import { findOpa } from '../policy/opa-command.ts'
+import { findOpa, OpaUnavailable } from '../policy/opa-command.ts'
 import { configFor } from './config.ts'
 import { printExplanation } from './explain-report.ts'
 import { type RecordedDecision, readSubject, type Subject } from './explain-subject.ts'
@@ -145,7 +145,8 @@ async function traced(
     const question = { entrypoint, input, nowNs, dataText: bundle.dataText }
     return await explainDecision(question, workshop, sources, file => path.join(shown, file))
   } catch (error) {
-    if (!(error instanceof NoTrace)) throw error
+    // Such as a trace that is longer than can be read.
+    if (!(error instanceof NoTrace) && !(error instanceof OpaUnavailable)) throw error
     notes.push(`Which rules were tried cannot be told: ${error.message}`)
     return undefined
   } finally {
