@@ -113,7 +113,7 @@ function merge(ranges: readonly Range[]): string[] {
   for (let i = sorted.length - 1; i > 0; i--) {
     const [lower, upper] = [sorted[i - 1] as Range, sorted[i] as Range]
     if (lower.bits !== upper.bits || upper.first - 1n > lower.last) continue
-    // biome-ignore lint/complexity/useMathMinMax: Math.min takes no bigints
+    // Math.min takes no bigints.
     const first = lower.first < upper.first ? lower.first : upper.first
     sorted.splice(i - 1, 2, { bits: upper.bits, first, last: upper.last, text: undefined })
   }
