@@ -6,6 +6,8 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 60_000,
     pool: 'forks',
+    // Most tests wait for a process that they started.
+    maxWorkers: 2,
     coverage: { provider: 'v8', include: ['src/**'], reporter: ['lcovonly', 'text-summary'] },
   },
 })

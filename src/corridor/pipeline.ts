@@ -16,6 +16,7 @@ import { type Expectation, expectedAmounts, type Pricing, priceFor, usedAmounts 
 import type { Ledger } from '../limits/ledger.ts'
 import { rateHeaders } from '../limits/rate-headers.ts'
 import type { Candidate } from '../policy/candidate.ts'
+import { EngineError } from '../policy/engine-error.ts'
 import type { Revision } from '../policy/revision.ts'
 import type { TrustedProxies } from '../server/forwarded.ts'
 import { newId, requestIdOf } from '../server/ids.ts'
@@ -185,6 +186,8 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
     if (!(error instanceof GatewayError || error instanceof PolicyRefusal || error instanceof ClientLeft)) {
       log.error('fault', { decision_id: visit.id, message: String(error), stack: (error as Error).stack })
     }
+    if (error instanceof GatewayError && error.cause instanceof EngineError)
+      metrics.engineFault(error.cause.code)
     // What was refused costs nothing; what was sent to a target does, even if the client left or it failed.
     if (!visit.recorded) visit.reservation?.giveBack()
     let refusal = refusalOf(error)

@@ -19,6 +19,8 @@ export interface Metrics {
   request(facts: RequestFacts): void
   decision(rule: string | undefined, allow: boolean, seconds: number): void
   limitRefusal(name: string): void
+  /** A decision that the engine gave up; its instance was replaced where that was needed. */
+  engineFault(code: string): void
   tokens(principal: string, model: string | null, input: number, output: number): void
   firstToken(model: string | null, seconds: number): void
   reload(outcome: 'activated' | 'refused' | 'rolled_back'): void
@@ -91,6 +93,11 @@ export function createMetrics({ models, inFlight }: MetricsNeeds): Metrics {
     'model',
     'principal',
   ])
+  const engineFaults = counter(
+    'sallyport_engine_faults_total',
+    'Decisions that the engine gave up, by what happened',
+    ['code'],
+  )
   const reloads = counter('sallyport_policy_reloads_total', 'Attempts to put a policy in force', ['outcome'])
   const flips = counter(
     'sallyport_candidate_flips_total',
@@ -129,6 +136,7 @@ export function createMetrics({ models, inFlight }: MetricsNeeds): Metrics {
       decisions.inc({ rule: rules(rule ?? 'none'), allow: String(allow) })
       decisionDuration.observe(seconds)
     },
+    engineFault: code => engineFaults.inc({ code }),
     limitRefusal: name => limitRefusals.inc({ name: limits(name) }),
     tokens(principal, model, input, output) {
       const labels = { model: modelLabel(model), principal: principals(principal) }

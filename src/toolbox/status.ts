@@ -3,13 +3,14 @@
  */
 import { formatFinding } from '../contract/findings.ts'
 import type { PolicyStatus } from '../policy/activation.ts'
+import type { CandidateStatus } from '../policy/candidate.ts'
 import { type AdminOptions, askAdmin } from './admin-client.ts'
 import { CommandFailure, EXIT, print, printJson, table } from './output.ts'
 
 interface GatewayStatus {
   readonly version: string
   readonly uptime_seconds: number
-  readonly policy: PolicyStatus
+  readonly policy: PolicyStatus & { readonly candidate?: CandidateStatus }
   readonly pools: Readonly<Record<string, { readonly targets: readonly TargetStatus[] }>>
   readonly store: { readonly engine: string; readonly ok: boolean }
   readonly audit: { readonly ok: boolean; readonly seq: number }
@@ -28,12 +29,18 @@ export async function status(options: AdminOptions): Promise<void> {
   else print(told(answer.body as GatewayStatus))
 }
 
+function candidateTold({ revision, decided, flips, mean_us }: CandidateStatus): string {
+  if (revision === null) return 'none that could be asked'
+  return `${revision}: ${flips} of ${decided} decisions would flip, ${mean_us ?? '-'} µs each`
+}
+
 function told(status: GatewayStatus): string {
   const { policy, store, audit } = status
   const facts = [
     ['gateway', `${status.version}, up ${status.uptime_seconds} s`],
     ['policy', policy.revision ?? 'none in force: everything is refused'],
     ...(policy.rolled_back_from === null ? [] : [['', `rolled back from ${policy.rolled_back_from}`]]),
+    ...(policy.candidate ? [['candidate', candidateTold(policy.candidate)]] : []),
     ['activated', policy.activated_at ?? '-'],
     ['confirmed', policy.confirmed_at ?? '-'],
     ['held', policy.held.join(', ') || '-'],

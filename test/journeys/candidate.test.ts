@@ -46,6 +46,10 @@ describe('a candidate policy', () => {
     const metrics = await (await fetch(`${gateway.adminUrl}/metrics`)).text()
     expect(metrics).toContain('sallyport_candidate_flips_total 2')
 
+    expect((await gateway.command('status', '--admin', gateway.adminUrl)).stdout).toContain(
+      '2 of 4 decisions would flip',
+    )
+
     writeFiles(candidate, OPEN_POLICY)
     await gateway.logged('candidate_loaded')
     await (await chat(gateway)).arrayBuffer()
