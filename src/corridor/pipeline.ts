@@ -7,6 +7,7 @@
  * written, no refusal is answered before it is, and the last byte of an answer waits for its outcome.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Outcome } from '../audit/record.ts'
 import type { Decision } from '../contract/decision.schema.ts'
 import { GatewayError } from '../contract/errors.ts'
 import { GENERATING } from '../contract/input.schema.ts'
@@ -178,7 +179,10 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
     recorder.count(visit, 'completed', 'ok')
   }
 
-  async function refuse(visit: Visit, error: unknown): Promise<void> {
+  async function refuse(visit: Visit, thrown: unknown): Promise<void> {
+    // Who waited for a first byte when the gateway stopped has not left, and is told.
+    const drained = thrown instanceof ClientLeft && !visit.aborted
+    const error = drained ? stopping() : thrown
     if (error instanceof LimitRefusal) {
       visit.standings = error.standings
       metrics.limitRefusal(error.refusedBy.claim.name)
@@ -191,8 +195,7 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
     // What was refused costs nothing; what was sent to a target does, even if the client left or it failed.
     if (!visit.recorded) visit.reservation?.giveBack()
     let refusal = refusalOf(error)
-    const outcome =
-      error instanceof ClientLeft ? 'client_closed' : visit.recorded ? 'upstream_failed' : 'refused'
+    const outcome = drained ? 'drained' : outcomeOf(error, visit)
     try {
       if (visit.recorded)
         await recorder.outcome(visit, { outcome, status: refusal.told.status, bytesOut: 0, refusal })
@@ -215,6 +218,7 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
     drain() {
       for (const visit of visits) {
         if (visit.stop) visit.stop('drained')
+        else if (visit.onAbort) visit.onAbort()
         else visit.response.destroy()
       }
     },
@@ -242,6 +246,18 @@ function expectationOf(
     maxOutputTokens: ceilings.length > 0 ? Math.min(...ceilings) : null,
     generates: GENERATING.has(operation),
   }
+}
+
+function outcomeOf(error: unknown, { recorded }: Visit): Outcome {
+  if (error instanceof ClientLeft) return 'client_closed'
+  return recorded ? 'upstream_failed' : 'refused'
+}
+
+function stopping(): GatewayError {
+  return new GatewayError('overloaded', 'the gateway is stopping', {
+    title: 'The gateway is stopping',
+    retryAfterSeconds: 1,
+  })
 }
 
 function noPolicy(): GatewayError {

@@ -5,6 +5,7 @@ import type { Decision } from '../contract/decision.schema.ts'
 import { GatewayError, REFUSALS } from '../contract/errors.ts'
 import { parseDuration } from '../contract/units.ts'
 import type { PublicRefusal } from '../server/respond.ts'
+import { ClientLeft } from '../upstreams/forward.ts'
 
 /** The policy said no; everything that the caller is told is in the decision. */
 export class PolicyRefusal extends Error {
@@ -22,6 +23,7 @@ export interface Refusal {
 
 /** @param error - Anything that was thrown on the corridor. What is not known to be fit for a caller is not told. */
 export function refusalOf(error: unknown): Refusal {
+  if (error instanceof ClientLeft) return { told: TOLD_NOBODY, error: undefined }
   if (error instanceof PolicyRefusal) return { told: toldByPolicy(error.decision), error: undefined }
   const known =
     error instanceof GatewayError
@@ -29,6 +31,15 @@ export function refusalOf(error: unknown): Refusal {
       : new GatewayError('policy_error', `a fault: ${String(error)}`, { cause: error })
   const { status, code, title, headers, retryAfterSeconds, message } = known
   return { told: { status, code, message: title, headers, retryAfterSeconds }, error: message }
+}
+
+/** For the record: the status is nginx's for a client that closed the connection. */
+const TOLD_NOBODY: PublicRefusal = {
+  status: 499,
+  code: 'client_closed',
+  message: 'The client has left',
+  headers: {},
+  retryAfterSeconds: undefined,
 }
 
 function toldByPolicy(decision: Decision): PublicRefusal {

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import OpenAI, { APIError } from 'openai'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { startTinySlm, type TinySlm } from '../../examples/tiny-slm/server.ts'
-import { chat, OPEN_POLICY, type RunningGateway, startGateway, stopAll } from '../support/gateway.ts'
+import { chat, errorOf, OPEN_POLICY, type RunningGateway, startGateway, stopAll } from '../support/gateway.ts'
 import { openSocket } from '../support/raw.ts'
 
 const CONCURRENCY = {
@@ -65,7 +65,8 @@ describe('streams', () => {
     leaving.abort()
     await expect(asked).rejects.toThrow()
     await slow.until(stats => stats.in_flight === 0)
-    expect((await gateway.audited(record => record.event === 'outcome')).outcome).toBe('client_closed')
+    const outcome = await gateway.audited(record => record.event === 'outcome')
+    expect(outcome).toMatchObject({ outcome: 'client_closed', code: 'client_closed', http: { status: 499 } })
     slow.setFault(null)
     expect((await chat(gateway)).status).toBe(200)
   })
@@ -175,6 +176,23 @@ describe('streams', () => {
     const text = await response.text()
     expect(text).not.toContain('[DONE]')
     expect(text).toMatch(/\ndata: \{"error":\{"message":"The gateway is stopping"/)
+    expect(await stopped).toBe(0)
+    expect(gateway.audit().find(record => record.event === 'outcome')?.outcome).toBe('drained')
+  })
+
+  it('tells who still waits for a first byte that the gateway is stopping', async () => {
+    slow.setFault('hang')
+    const gateway = await startGateway({
+      policy: OPEN_POLICY,
+      targets: [slow.url],
+      config: { listen: { drain: '200ms' } },
+    })
+    const before = slow.stats().requests
+    const asked = chat(gateway)
+    await slow.until(stats => stats.requests === before + 1)
+    const stopped = gateway.stop()
+    const response = await asked
+    expect([response.status, (await errorOf(response)).code]).toEqual([503, 'overloaded'])
     expect(await stopped).toBe(0)
     expect(gateway.audit().find(record => record.event === 'outcome')?.outcome).toBe('drained')
   })
