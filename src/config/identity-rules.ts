@@ -2,7 +2,8 @@
  * What a schema cannot say of how callers are known: whom to believe, and what could never work.
  */
 import { isSafeUrl, isUrl, parseNetwork } from '../contract/addresses.ts'
-import type { GatewayConfig, JwtIssuerConfig } from '../contract/config.schema.ts'
+import type { JwtIssuerConfig } from '../contract/config/identity.ts'
+import type { GatewayConfig } from '../contract/config.schema.ts'
 import { parseDuration } from '../contract/units.ts'
 import type { JsonPath } from './document.ts'
 import type { Objection } from './rules.ts'

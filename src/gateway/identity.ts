@@ -4,7 +4,8 @@
  */
 import { readFile } from 'node:fs/promises'
 import { isDeepStrictEqual } from 'node:util'
-import type { GatewayConfig, IntrospectionConfig, JwtIssuerConfig } from '../contract/config.schema.ts'
+import type { IntrospectionConfig, JwtIssuerConfig } from '../contract/config/identity.ts'
+import type { GatewayConfig } from '../contract/config.schema.ts'
 import { parseDuration } from '../contract/units.ts'
 import { type CertificateName, createCertificateMethod } from '../identity/certificate.ts'
 import { createClaimsReader } from '../identity/claims.ts'

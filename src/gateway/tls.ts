@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { createSecureContext } from 'node:tls'
-import type { TlsConfig } from '../contract/config.schema.ts'
+import type { TlsConfig } from '../contract/config/listeners.ts'
 import type { TlsMaterial } from '../server/public-listener.ts'
 import type { OperatorLog } from '../telemetry/operator-log.ts'
 import { type Watcher, watchPath } from '../watcher.ts'

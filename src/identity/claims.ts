@@ -4,7 +4,7 @@
  * A claim of the wrong type makes the whole token bad: a caller whose roles cannot be read must not
  * be served as one who has none.
  */
-import type { ClaimPaths } from '../contract/config.schema.ts'
+import type { ClaimPaths } from '../contract/config/identity.ts'
 import type { Principal } from '../contract/input.schema.ts'
 
 export type Claims = Readonly<Record<string, unknown>>

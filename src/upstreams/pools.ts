@@ -4,7 +4,7 @@
  * How a target is doing is kept by its URL and not by the config, so in-flight counts and
  * ejections survive a reload.
  */
-import type { PoolConfig, TargetConfig } from '../contract/config.schema.ts'
+import type { PoolConfig, TargetConfig } from '../contract/config/pools.ts'
 import type { PoolFacts } from '../contract/input.schema.ts'
 import { parseDuration } from '../contract/units.ts'
 

@@ -1,5 +1,5 @@
 /** Pools as the config makes them, on a clock that a test moves. */
-import type { PoolConfig, TargetConfig } from '../../src/contract/config.schema.ts'
+import type { PoolConfig, TargetConfig } from '../../src/contract/config/pools.ts'
 import { createPools, type Pool, type Pools, type Target } from '../../src/upstreams/pools.ts'
 
 export function targetConfig(url: string, members: Partial<TargetConfig> = {}): TargetConfig {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { TargetConfig } from '../../src/contract/config.schema.ts'
+import type { TargetConfig } from '../../src/contract/config/pools.ts'
 import { CREDENTIAL_HEADERS, HOP_BY_HOP_HEADERS } from '../../src/contract/request.ts'
 import { answerHeaders, upstreamHeaders } from '../../src/upstreams/upstream-headers.ts'
 import { first, onePool, targetConfig } from '../support/pool.ts'

@@ -1,0 +1,69 @@
+import { expect, test } from 'vitest'
+import { createMemoryStore } from '../../src/store/memory.ts'
+import type { Change, Store } from '../../src/store/store.ts'
+
+/** Every store passes these. */
+const stores: Record<string, (now: () => number) => Promise<Store>> = {
+  memory: async now => createMemoryStore({ now }),
+}
+
+for (const [engine, open] of Object.entries(stores)) {
+  test(`${engine}: what is put is read again, in its own copy`, async () => {
+    const shelf = (await open(() => 0)).shelf<{ roles: string[] }>('keys')
+    const value = { roles: ['a'] }
+    await shelf.put('k1', value, 0)
+    value.roles.push('b')
+    expect(await shelf.get('k1')).toEqual({ id: 'k1', version: 1, value: { roles: ['a'] } })
+    expect(await shelf.all()).toHaveLength(1)
+    expect(await shelf.get('k2')).toBeUndefined()
+  })
+
+  test(`${engine}: of two that write from the same version, one is told to read again`, async () => {
+    const shelf = (await open(() => 0)).shelf<number>('grants')
+    await shelf.put('g', 1, 0)
+    const won = await Promise.all([shelf.put('g', 2, 1), shelf.put('g', 3, 1)])
+    expect(won.filter(Boolean)).toHaveLength(1)
+    expect((await shelf.get('g'))?.version).toBe(2)
+    expect(await shelf.put('g', 9, 0)).toBeUndefined()
+  })
+
+  test(`${engine}: a document is removed only in the version that was read`, async () => {
+    const shelf = (await open(() => 0)).shelf<number>('grants')
+    await shelf.put('g', 1, 0)
+    await shelf.put('g', 2, 1)
+    expect(await shelf.remove('g', 1)).toBe(false)
+    expect(await shelf.remove('g', 2)).toBe(true)
+    expect(await shelf.get('g')).toBeUndefined()
+    expect((await shelf.put('g', 3, 0))?.version).toBe(1)
+  })
+
+  test(`${engine}: what is kept until a moment is gone at that moment`, async () => {
+    let at = 1000
+    const shelf = (await open(() => at)).shelf<number>('grants')
+    await shelf.put('g', 1, 0, 2000)
+    at = 1999
+    expect(await shelf.get('g')).toBeDefined()
+    at = 2000
+    expect(await shelf.get('g')).toBeUndefined()
+    expect(await shelf.all()).toEqual([])
+  })
+
+  test(`${engine}: whoever watches is told of each change, until closed`, async () => {
+    const shelf = (await open(() => 0)).shelf<number>('grants')
+    const changes: Change<number>[] = []
+    const watcher = shelf.watch(change => changes.push(change))
+    await shelf.put('g', 1, 0)
+    await shelf.remove('g', 1)
+    await expect.poll(() => changes).toEqual([{ kept: { id: 'g', version: 1, value: 1 } }, { removed: 'g' }])
+    watcher.close()
+    await shelf.put('g', 2, 0)
+    expect(changes).toHaveLength(2)
+  })
+
+  test(`${engine}: shelves of one name are one, of two names two`, async () => {
+    const store = await open(() => 0)
+    await store.shelf('a').put('x', 1, 0)
+    expect(await store.shelf('a').get('x')).toBeDefined()
+    expect(await store.shelf('b').get('x')).toBeUndefined()
+  })
+}
