@@ -16,9 +16,10 @@ import type { OpaCommand, OpaOutput } from './opa-command.ts'
 import { type Coverage, coverageIn, findingsIn, resultsIn, type TestResult } from './opa-output.ts'
 import { explanationsIn } from './opa-trace.ts'
 import { pathsInPlan } from './plan-reads.ts'
+import { FURTHER_ENTRYPOINTS, FURTHER_INPUTS, FURTHER_WORDS } from './questions.ts'
 import type { ReadPaths } from './reads.ts'
-import { type Snapshot, writeSnapshot } from './source.ts'
-import { type Module, readModule } from './syntax.ts'
+import { isTest, type Snapshot, writeSnapshot } from './source.ts'
+import { defines, type Module, readModule } from './syntax.ts'
 import { readTar } from './tar.ts'
 
 export interface Workshop {
@@ -29,18 +30,20 @@ export interface Workshop {
   explain(names: readonly string[]): Promise<Map<string, string>>
   /** The syntax of some files, by name; a file that cannot be parsed is left out. */
   parse(names: readonly string[]): Promise<Module[]>
+  /** What the gateway asks: the decision, and those of the further questions that the policy answers. */
+  buildPolicy(entrypoint: string): Promise<Built>
   /** @param options - `tests`: the rules of tests too; they are left out otherwise. */
-  build(
-    entrypoint: string | readonly string[],
-    options?: { tests?: boolean },
-  ): Promise<
-    { bundle: Bundle; findings: readonly Finding[] } | { bundle: undefined; findings: readonly Finding[] }
-  >
+  build(entrypoint: string | readonly string[], options?: { tests?: boolean }): Promise<Built>
   /** Which parts of the input the entrypoint looks at; undefined where that cannot be told. */
   reads(entrypoint: string): Promise<ReadPaths | undefined>
   /** OPA's own account of one decision, at an instant: `opa eval --explain=full`. */
   trace(entrypoint: string, inputText: string, nowNs: bigint): Promise<OpaOutput>
   close(): void
+}
+
+export interface Built {
+  readonly bundle: Bundle | undefined
+  readonly findings: readonly Finding[]
 }
 
 export interface TestRun {
@@ -62,12 +65,46 @@ export async function openWorkshop(snapshot: Snapshot, opa: OpaCommand, shown: s
   const capabilitiesFile = path.join(folder, 'capabilities.json')
   mkdirSync(sources)
   writeSnapshot(snapshot, sources)
-  writeFileSync(schemaFile, JSON.stringify(inputSchema))
+  writeFileSync(schemaFile, JSON.stringify(CHECKED_INPUT))
   writeFileSync(capabilitiesFile, await offered(opa))
 
   const run = (args: readonly string[]): Promise<OpaOutput> =>
     opa.run([...args, '--v1-compatible'], { cwd: sources })
   const show = (name: string): string => path.join(shown, name)
+
+  async function build(
+    entrypoint: string | readonly string[],
+    { tests = false }: { tests?: boolean } = {},
+  ): Promise<Built> {
+    const archive = path.join(folder, tests ? 'tests.tar.gz' : 'bundle.tar.gz')
+    const entrypoints = [entrypoint].flat().flatMap(name => ['-e', name])
+    const flags = [
+      '--capabilities',
+      capabilitiesFile,
+      ...(tests ? [] : ['--ignore', '*_test.rego']),
+      '--prune-unused',
+      '-o',
+      archive,
+    ]
+    const output = await run(['build', '-t', 'wasm', ...entrypoints, '-b', '.', ...flags])
+    if (output.status !== 0) return { bundle: undefined, findings: findingsIn(output, show) }
+    return { bundle: await readBundle(readFileSync(archive)), findings: [] }
+  }
+
+  const parse = (names: readonly string[]): Promise<Module[]> =>
+    mapSome(names, PARSERS, name => parsed(name, snapshot, run))
+
+  /** Only files that could define a question are parsed. */
+  async function answered(): Promise<readonly string[]> {
+    const names = snapshot.files
+      .filter(
+        ({ name, bytes }) =>
+          name.endsWith('.rego') && !isTest(name) && FURTHER_WORDS.test(bytes.toString('utf8')),
+      )
+      .map(({ name }) => name)
+    const modules = await parse(names)
+    return FURTHER_ENTRYPOINTS.filter(entrypoint => modules.some(module => defines(module, entrypoint)))
+  }
 
   return {
     async check({ strict = false } = {}) {
@@ -98,22 +135,9 @@ export async function openWorkshop(snapshot: Snapshot, opa: OpaCommand, shown: s
       const lineOf = (name: string, row: number): string => linesOf(snapshot, name)[row - 1] ?? ''
       return explanationsIn(await run(['test', '-b', '.', ...flags]), show, lineOf)
     },
-    parse: names => mapSome(names, PARSERS, name => parsed(name, snapshot, run)),
-    async build(entrypoint, { tests = false } = {}) {
-      const archive = path.join(folder, tests ? 'tests.tar.gz' : 'bundle.tar.gz')
-      const entrypoints = [entrypoint].flat().flatMap(name => ['-e', name])
-      const flags = [
-        '--capabilities',
-        capabilitiesFile,
-        ...(tests ? [] : ['--ignore', '*_test.rego']),
-        '--prune-unused',
-        '-o',
-        archive,
-      ]
-      const output = await run(['build', '-t', 'wasm', ...entrypoints, '-b', '.', ...flags])
-      if (output.status !== 0) return { bundle: undefined, findings: findingsIn(output, show) }
-      return { bundle: await readBundle(readFileSync(archive)), findings: [] }
-    },
+    parse,
+    build,
+    buildPolicy: async entrypoint => build([...new Set([entrypoint, ...(await answered())])]),
     async reads(entrypoint) {
       const archive = path.join(folder, 'plan.tar.gz')
       const flags = ['--ignore', '*_test.rego', '--prune-unused', '-o', archive]
@@ -130,6 +154,14 @@ export async function openWorkshop(snapshot: Snapshot, opa: OpaCommand, shown: s
     },
     close: () => rmSync(folder, { recursive: true, force: true }),
   }
+}
+
+const CHECKED_INPUT = {
+  ...inputSchema,
+  properties: {
+    ...inputSchema.properties,
+    ...Object.fromEntries(FURTHER_INPUTS.map(name => [name, {}])),
+  },
 }
 
 interface TraceQuestion {

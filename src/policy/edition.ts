@@ -50,7 +50,7 @@ export async function compile(snapshot: Snapshot, needs: CompileNeeds, step: Ste
   const workshop = await step('read', () => openWorkshop(snapshot, opa, needs.shown))
   try {
     refuseIfAny(await step('check', () => workshop.check({ strict: needs.strict ?? false })))
-    const { bundle, findings } = await step('compile', () => workshop.build(needs.entrypoint))
+    const { bundle, findings } = await step('compile', () => workshop.buildPolicy(needs.entrypoint))
     if (!bundle) throw new Refused(findings)
     if (needs.runTests)
       refuseIfAny(await step('tests', () => runOwnTests({ snapshot, workshop, opa, bundle }, needs)))

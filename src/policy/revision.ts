@@ -23,6 +23,15 @@ export interface Revision {
    * @throws GatewayError `policy_error`: undefined, of the wrong shape, or the engine failed.
    */
   decide(inputText: string, instant: Instant): Decided
+  /** Whether the policy answers a further question, such as `gateway/access`. */
+  offers(entrypoint: string): boolean
+  /**
+   * Asks a further question.
+   * @param inputText - The input document, JSON text.
+   * @returns The answer, JSON text; undefined where the policy has none.
+   * @throws GatewayError `policy_error`: the engine failed.
+   */
+  ask(entrypoint: string, inputText: string, instant: Instant): string | undefined
   close(): void
 }
 
@@ -40,7 +49,8 @@ export function createRevision(id: string, engine: Engine, entrypoint: string): 
   const remembered = new Map<string, Decided>()
 
   function decide(inputText: string, instant: Instant): Decided {
-    const text = evaluate(inputText, instant)
+    const text = ask(entrypoint, inputText, instant)
+    if (text === undefined) throw new UndefinedDecision()
     const known = remembered.get(text)
     if (known) return known
     const decided = { decision: checked(text), text }
@@ -49,19 +59,19 @@ export function createRevision(id: string, engine: Engine, entrypoint: string): 
     return decided
   }
 
-  function evaluate(inputText: string, instant: Instant): string {
-    let text: string | undefined
+  const offers = (asked: string): boolean => engine.entrypoints.includes(asked)
+
+  function ask(asked: string, inputText: string, instant: Instant): string | undefined {
+    if (!offers(asked)) return undefined
     try {
-      text = engine.evaluate(entrypoint, inputText, instant)
+      return engine.evaluate(asked, inputText, instant)
     } catch (cause) {
       const what = cause instanceof EngineError ? cause.code : 'engine fault'
       throw new GatewayError('policy_error', `${what}: ${(cause as Error).message}`, { cause })
     }
-    if (text === undefined) throw new UndefinedDecision()
-    return text
   }
 
-  return { id, decide, close: () => engine.close() }
+  return { id, decide, offers, ask, close: () => engine.close() }
 }
 
 function checked(text: string): Decision {

@@ -104,6 +104,13 @@ export function nameOf({ ref }: Head): string {
   return parts.join('.')
 }
 
+/** Whether a rule of the module gives a value to an entrypoint, such as `gateway/access`. */
+export function defines({ package: own, rules }: Module, entrypoint: string): boolean {
+  return rules.some(({ head }) =>
+    `${[...own, ...nameOf(head).split('.')].join('/')}/`.startsWith(`${entrypoint}/`),
+  )
+}
+
 /** A rule and its `else` branches. */
 export function branchesOf(rule: Rule): Rule[] {
   return rule.else ? [rule, ...branchesOf(rule.else)] : [rule]

@@ -68,7 +68,7 @@ async function sourceFindings(
   const { entrypoint, path } = config.policy
   const findings = await workshop.check({ strict: true })
   if (findings.length > 0) return findings
-  const { bundle, findings: unbuilt } = await workshop.build(entrypoint)
+  const { bundle, findings: unbuilt } = await workshop.buildPolicy(entrypoint)
   if (!bundle) return unbuilt
   const revision = await load(bundle, snapshot.revision, loadNeeds(config), async (_name, work) => work())
   revision.close()

@@ -88,7 +88,7 @@ async function read(place: string, shown: string, entrypoint: string): Promise<R
 async function compiled(snapshot: Snapshot, shown: string, entrypoint: string): Promise<Read> {
   const workshop = await openWorkshop(snapshot, requireOpa(), shown)
   try {
-    const { bundle, findings } = await workshop.build(entrypoint)
+    const { bundle, findings } = await workshop.buildPolicy(entrypoint)
     if (!bundle)
       throw new CommandFailure(
         EXIT.failure,

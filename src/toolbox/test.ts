@@ -137,7 +137,7 @@ async function scenarios(
 ): Promise<ScenarioRun> {
   const files = scenarioFiles(target, snapshot)
   if (files.length === 0) return NOTHING
-  const { bundle, findings } = await workshop.build(setting.entrypoint)
+  const { bundle, findings } = await workshop.buildPolicy(setting.entrypoint)
   if (!bundle) return { results: [], findings }
   const policy = { ...setting, bundle, revision: snapshot.revision }
   return runScenarios(files, policy, setting, name => run?.test(name) ?? true)

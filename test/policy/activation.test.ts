@@ -24,6 +24,11 @@ const finding = (message: string): Finding => ({
 })
 
 /** A source that a test changes: its text is its digest, and says what becomes of it. */
+function revision(id: string, close: () => void = () => {}): Revision {
+  const decide = () => ({ decision: { allow: false }, text: '' }) as const
+  return { id, decide, offers: () => false, ask: () => undefined, close }
+}
+
 function world(needs: Partial<ActivationNeeds> = {}) {
   const source = { text: 'one' as string | Error }
   const closed: string[] = []
@@ -37,11 +42,7 @@ function world(needs: Partial<ActivationNeeds> = {}) {
     if (text.startsWith('slow')) await new Promise<void>(resolve => slow.set(text, resolve))
     if (text.startsWith('bad')) throw new Refused([finding(text)])
     if (text.startsWith('fault')) throw new Error('no space left')
-    return {
-      id: text,
-      decide: () => ({ decision: { allow: false }, text: '' }),
-      close: () => void closed.push(text),
-    }
+    return revision(text, () => void closed.push(text))
   }
 
   const look = (): Edition => {
@@ -180,7 +181,7 @@ describe('the last good edition', () => {
   })
   const revisionOf = (id: string): Revision => {
     if (id.startsWith('bad')) throw new Refused([finding(id)])
-    return { id, decide: () => ({ decision: { allow: false }, text: '' }), close: () => {} }
+    return revision(id)
   }
 
   it('is in force when the source cannot be read at the start, as old as it is', async () => {

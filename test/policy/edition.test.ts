@@ -46,6 +46,29 @@ describe('an edition', () => {
     revision.close()
   })
 
+  it('answers what else its sources define, with the types of its own input', async () => {
+    const { revision } = await build({
+      ...GOOD,
+      'gateway/access.rego':
+        'package gateway\n\naccess := {"outcome": "ask"} if input.access.reason != ""\n\ndefault access := {"outcome": "deny"}\n',
+      'gateway/mask_test.rego': 'package gateway_test\n\ntest_mask if true\n',
+    })
+    expect(revision.offers('gateway/mask')).toBe(false)
+    const ask = (input: string) => revision.ask('gateway/access', input, { nowNs: 0n, seed: 's' })
+    expect(ask('{"access":{"reason":"on call"}}')).toBe('{"outcome":"ask"}')
+    expect(ask('{"access":{"reason":""}}')).toBe('{"outcome":"deny"}')
+    revision.close()
+  })
+
+  it('masks what its sources say, as a set', async () => {
+    const rego = 'package gateway\n\nmask contains "/input/request/body" if input.result.allow\n'
+    const { revision } = await build({ ...GOOD, 'gateway/mask.rego': rego })
+    const ask = (input: string) => revision.ask('gateway/mask', input, { nowNs: 0n, seed: 's' })
+    expect(ask('{"result":{"allow":true}}')).toBe('["/input/request/body"]')
+    expect(ask('{"result":{}}')).toBe('[]')
+    revision.close()
+  })
+
   it('is refused when its own tests fail, with the place of the one that did', async () => {
     const failing = { ...GOOD, 'x_test.rego': 'package x_test\n\ntest_no if false\n' }
     expect(await refusal(failing)).toMatchObject([

@@ -98,4 +98,18 @@ describe('a revision', () => {
     createRevision('r1', engine, 'gateway/decision').close()
     expect(closed()).toBe(true)
   })
+
+  it('asks a further question only of a policy that answers it', () => {
+    const { engine, asked } = engineOf(() => '{"outcome":"deny"}')
+    const revision = createRevision(
+      'r1',
+      { ...engine, entrypoints: ['gateway/decision', 'gateway/access'] },
+      'gateway/decision',
+    )
+    expect(revision.offers('gateway/access')).toBe(true)
+    expect(revision.ask('gateway/access', '{}', INSTANT)).toBe('{"outcome":"deny"}')
+    expect(revision.offers('gateway/mask')).toBe(false)
+    expect(revision.ask('gateway/mask', '{}', INSTANT)).toBeUndefined()
+    expect(asked).toEqual([['gateway/access', '{}']])
+  })
 })
