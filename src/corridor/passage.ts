@@ -11,6 +11,7 @@ import { createUsageFilter } from '../limits/usage-filter.ts'
 import { createUsageReader, type UsageReader } from '../limits/usage-reader.ts'
 import { atInstant } from '../policy/describe.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import { discard } from '../upstreams/call.ts'
 import type { Deadlines, Watched } from '../upstreams/deadlines.ts'
 import { type Answered, type ForwardNeeds, forward } from '../upstreams/forward.ts'
 import type { Pool } from '../upstreams/pools.ts'
@@ -70,10 +71,9 @@ export function createPassage(needs: PassageNeeds): Passage {
 
   /** A target's 4xx is the caller's business; its 5xx is not, and its body may tell of internals. */
   function refuseFailure({ answer, target }: Answered, pool: Pool): void {
-    const status = answer.statusCode ?? 0
-    if (status < 500 || pool.passErrors) return
-    answer.resume()
-    throw new GatewayError('upstream_unavailable', `${target.state.url} answered ${status}`)
+    if (answer.status < 500 || pool.passErrors) return
+    discard(answer)
+    throw new GatewayError('upstream_unavailable', `${target.state.url} answered ${answer.status}`)
   }
 
   async function answerWith(
@@ -110,7 +110,7 @@ export function createPassage(needs: PassageNeeds): Passage {
     visit.usage = measured(visit, facts, answered, usage)
     await close(visit, relayed, {
       outcome: relayed.end,
-      status: answer.statusCode ?? 0,
+      status: answer.status,
       bytesOut: relayed.bytesOut,
       response: kept?.text(),
     })
@@ -134,10 +134,7 @@ export function createPassage(needs: PassageNeeds): Passage {
   function writeHead(visit: Visit, { answer }: Answered, streamed: boolean): void {
     const { response } = visit
     const own = { ...visit.names, ...rateHeaders(visit.standings, visit.now) }
-    response.writeHead(answer.statusCode ?? 502, [
-      ...answerHeaders(answer.rawHeaders),
-      ...Object.entries(own).flat(),
-    ])
+    response.writeHead(answer.status, [...answerHeaders(answer.rawHeaders), ...Object.entries(own).flat()])
     if (streamed) response.flushHeaders()
   }
 
@@ -199,7 +196,7 @@ function measured(
 ): MeasuredUsage | undefined {
   const reported = reader.end()
   if (reported) return { ...reported, estimated: false }
-  if (!GENERATING.has(facts.operation) || answer.statusCode !== 200) return undefined
+  if (!GENERATING.has(facts.operation) || answer.status !== 200) return undefined
   const inputTokens = visit.described?.estimatedInputTokens ?? 0
   return { inputTokens, outputTokens: reader.generated(), estimated: true }
 }

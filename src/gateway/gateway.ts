@@ -15,7 +15,9 @@ import { createTrustedProxies } from '../server/forwarded.ts'
 import { createPublicListener } from '../server/public-listener.ts'
 import { createMetrics, type Metrics } from '../telemetry/metrics.ts'
 import type { OperatorLog } from '../telemetry/operator-log.ts'
+import { createCarriers } from '../upstreams/carriers.ts'
 import { createDeadlines } from '../upstreams/deadlines.ts'
+import { createDispatcher } from '../upstreams/dispatcher.ts'
 import { createPools } from '../upstreams/pools.ts'
 import { createProxy } from '../upstreams/proxy.ts'
 import { VERSION } from '../version.ts'
@@ -92,7 +94,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const candidate =
     candidateSource && createCandidate({ current: candidateSource.current, onFlip: metrics.flip })
   const ledger = createLedger()
-  const proxy = createProxy()
+  const carrier = createCarriers(createDispatcher(), createProxy())
   const deadlines = createDeadlines(steady)
   const recorder = createRecorder({
     audit,
@@ -103,7 +105,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     defaultContent: () => config.audit.content,
   })
   const passage = createPassage({
-    proxy,
+    carrier,
     pools,
     deadlines,
     expiries: createDeadlines(now),
@@ -191,7 +193,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     await drain(publicListener, pipeline, hurry ? 0 : parseDuration(config.listen.drain))
     await audit.write(eventRecord('gateway.stopped', now())).catch(() => {})
     await adminListener.close()
-    proxy.close()
+    carrier.close()
     policy.close()
     candidateSource?.close()
     audit.close()

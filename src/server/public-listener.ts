@@ -1,8 +1,8 @@
 /**
- * The public listener: sockets, limits on them, and Express in front of the corridor.
+ * The public listener: sockets, and limits on them.
  *
- * Requests and responses are born with Express's prototypes: Express would otherwise change the
- * prototype of each one after Node has built it, which costs more than the rest of it together.
+ * Express takes what is the gateway's own, under `/-/`. What is proxied passes it by: changing the
+ * prototypes of each request and response costs more than the rest of the way together.
  */
 import http, { type IncomingMessage, type ServerResponse } from 'node:http'
 import https from 'node:https'
@@ -55,20 +55,23 @@ export function createPublicListener(needs: PublicListenerNeeds): PublicListener
   app.disable('x-powered-by')
   app.disable('etag')
   app.use((request, response) => void needs.handle(request, response))
+  const serve: http.RequestListener = (request, response) => {
+    if (request.url?.startsWith('/-/')) app(request, response)
+    else void needs.handle(request, response)
+  }
 
   const options = {
-    ...bornWith(app),
     maxHeaderSize: needs.maxHeaderBytes,
     requireHostHeader: true,
     requestTimeout: 120_000,
     headersTimeout: 20_000,
     keepAliveTimeout: 65_000,
   }
-  const secure = needs.tls && https.createServer({ ...options, ...tlsOptions(needs.tls) }, app)
-  const server = secure ?? http.createServer(options, app)
+  const secure = needs.tls && https.createServer({ ...options, ...tlsOptions(needs.tls) }, serve)
+  const server = secure ?? http.createServer(options, serve)
   // The body is asked for once the caller is known, and not before.
-  server.on('checkContinue', app)
-  server.on('checkExpectation', app)
+  server.on('checkContinue', serve)
+  server.on('checkExpectation', serve)
   // An upgrade comes as a plain request, which the corridor refuses; CONNECT never does.
   server.on('connect', (_request: IncomingMessage, socket: Socket) =>
     refuseSocket(socket, 400, 'invalid_request'),
@@ -156,22 +159,4 @@ function secureContext({ cert, key, ca }: TlsMaterial): SecureContextOptions {
 const MALFORMED: Readonly<Record<string, readonly [number, string]>> = {
   HPE_HEADER_OVERFLOW: [431, 'headers_too_large'],
   ERR_HTTP_REQUEST_TIMEOUT: [408, 'invalid_request'],
-}
-
-/** Classes whose objects Express takes as its own. */
-function bornWith(app: express.Express): Pick<http.ServerOptions, 'IncomingMessage' | 'ServerResponse'> {
-  function Request(this: IncomingMessage, socket: Socket): void {
-    ;(http.IncomingMessage as unknown as (this: unknown, socket: Socket) => void).call(this, socket)
-  }
-  function Response(this: ServerResponse, request: IncomingMessage, options: object): void {
-    ;(
-      http.ServerResponse as unknown as (this: unknown, request: IncomingMessage, options: object) => void
-    ).call(this, request, options)
-  }
-  Request.prototype = app.request
-  Response.prototype = app.response
-  return { IncomingMessage: Request, ServerResponse: Response } as unknown as Pick<
-    http.ServerOptions,
-    'IncomingMessage' | 'ServerResponse'
-  >
 }

@@ -4,20 +4,19 @@
  * A target that cannot be reached is passed over for the next one, while nothing was sent to the
  * client: at most once each, but for a kept connection that the server had closed meanwhile.
  */
-import type { IncomingMessage } from 'node:http'
 import { GatewayError } from '../contract/errors.ts'
+import type { Answer, Carrier, UpstreamCall, UpstreamRequest } from './call.ts'
 import type { Deadlines, Watched } from './deadlines.ts'
 import type { Pool, Pools, Target } from './pools.ts'
-import type { UpstreamCall, UpstreamProxy, UpstreamRequest } from './proxy.ts'
 
 export interface Answered {
   readonly target: Target
-  readonly answer: IncomingMessage
+  readonly answer: Answer
   abort(): void
 }
 
 export interface ForwardNeeds {
-  readonly proxy: UpstreamProxy
+  readonly carrier: Carrier
   readonly pools: Pick<Pools, 'pick' | 'failed' | 'answered'>
   readonly deadlines: Deadlines
   /** Milliseconds on the clock of the deadlines. */
@@ -116,7 +115,7 @@ function attemptOn(target: Target, request: ForwardRequest, needs: ForwardNeeds)
       finish({ error: new ClientLeft(), stale: false })
     }
     needs.deadlines.watch(watched)
-    call = needs.proxy.send(target.url, request.requestFor(target), {
+    call = needs.carrier.send(target.url, request.requestFor(target), {
       onConnected() {
         connected = true
         watched.dueAt = needs.now() + timeouts.firstByte

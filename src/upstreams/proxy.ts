@@ -8,31 +8,7 @@
 import http from 'node:http'
 import https from 'node:https'
 import { createProxyMiddleware } from 'http-proxy-middleware'
-
-export interface UpstreamRequest {
-  readonly method: string
-  /** Path and query, as they are to stand on the request line. */
-  readonly target: string
-  readonly headers: Readonly<Record<string, string>>
-  readonly body: Buffer | undefined
-}
-
-export interface UpstreamEvents {
-  /** A connection stands, or an old one is used again. */
-  onConnected(): void
-  onAnswer(answer: http.IncomingMessage): void
-  /** @param reused - The connection had served before: the server may have closed it meanwhile. */
-  onError(error: NodeJS.ErrnoException, reused: boolean): void
-}
-
-export interface UpstreamCall {
-  abort(): void
-}
-
-export interface UpstreamProxy {
-  send(origin: URL, request: UpstreamRequest, events: UpstreamEvents): UpstreamCall
-  close(): void
-}
+import type { Answer, AnswerReader, Carrier, UpstreamCall, UpstreamEvents, UpstreamRequest } from './call.ts'
 
 const AGENT_OPTIONS: http.AgentOptions = {
   keepAlive: true,
@@ -41,7 +17,7 @@ const AGENT_OPTIONS: http.AgentOptions = {
   scheduling: 'lifo',
 }
 
-export function createProxy(): UpstreamProxy {
+export function createProxy(): Carrier {
   const agents = { 'http:': new http.Agent(AGENT_OPTIONS), 'https:': new https.Agent(AGENT_OPTIONS) }
   const middlewares = new Map<string, Middleware>()
 
@@ -129,7 +105,7 @@ class Call implements UpstreamCall {
 
   answered(answer: http.IncomingMessage): void {
     if (this.#over) answer.destroy()
-    else this.events.onAnswer(answer)
+    else this.events.onAnswer(answerOf(answer))
   }
 
   failed(error: NodeJS.ErrnoException): void {
@@ -142,6 +118,34 @@ class Call implements UpstreamCall {
     this.#over = true
     this.#upstream?.destroy()
   }
+}
+
+function answerOf(answer: http.IncomingMessage): Answer {
+  return {
+    status: answer.statusCode ?? 0,
+    rawHeaders: answer.rawHeaders,
+    header: name => {
+      const value = answer.headers[name]
+      return Array.isArray(value) ? value.join(', ') : value
+    },
+    read: reader => read(answer, reader),
+    pause: () => void answer.pause(),
+    resume: () => void answer.resume(),
+  }
+}
+
+function read(answer: http.IncomingMessage, reader: AnswerReader): void {
+  let over = false
+  const end = (): void => {
+    if (over) return
+    over = true
+    if (answer.complete) reader.onEnd()
+    else reader.onBroken()
+  }
+  answer.on('data', (part: Buffer) => reader.onPart(part))
+  answer.once('end', end)
+  answer.once('error', end)
+  answer.once('close', end)
 }
 
 function asError(fault: unknown): Error {

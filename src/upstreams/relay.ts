@@ -6,7 +6,8 @@
  * answer that breaks off is ended in the client's own protocol, so that an SDK raises instead of
  * taking half an answer for a whole one.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { ServerResponse } from 'node:http'
+import type { Answer } from './call.ts'
 import type { Deadlines, Watched } from './deadlines.ts'
 import type { Answered } from './forward.ts'
 import type { Timeouts } from './pools.ts'
@@ -104,17 +105,18 @@ export function relay(
     needs.stop.stop = end
     needs.deadlines.watch(watched)
     response.once('close', () => end('client_closed'))
-    answer.on('data', pass)
-    answer.once('end', () => end(answer.complete ? 'completed' : 'upstream_failed'))
-    answer.once('error', () => end('upstream_failed'))
-    answer.once('close', () => end(answer.complete ? 'completed' : 'upstream_failed'))
+    answer.read({
+      onPart: pass,
+      onEnd: () => end('completed'),
+      onBroken: () => end('upstream_failed'),
+    })
     if (response.destroyed) end('client_closed')
   })
 }
 
 const LINE_FEED = 0x0a
 
-function lengthOf(answer: IncomingMessage): number | undefined {
-  const declared = answer.headers['content-length']
+function lengthOf(answer: Answer): number | undefined {
+  const declared = answer.header('content-length')
   return declared === undefined ? undefined : Number(declared)
 }

@@ -1,13 +1,13 @@
 /**
  * How streams are framed, and how one is ended early so that its reader notices.
  */
-import type { IncomingMessage } from 'node:http'
+import type { Answer } from './call.ts'
 
 /** Server-sent events (OpenAI, llama.cpp) or lines of JSON (Ollama). */
 export type StreamProtocol = 'sse' | 'ndjson'
 
-export function protocolOf(answer: Pick<IncomingMessage, 'headers'>): StreamProtocol | undefined {
-  const type = (answer.headers['content-type'] ?? '').toLowerCase()
+export function protocolOf(answer: Pick<Answer, 'header'>): StreamProtocol | undefined {
+  const type = (answer.header('content-type') ?? '').toLowerCase()
   if (type.startsWith('text/event-stream')) return 'sse'
   if (type.startsWith('application/x-ndjson') || type.startsWith('application/ndjson')) return 'ndjson'
   return undefined

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { endingOf, protocolOf } from '../../src/upstreams/stream-protocol.ts'
 
 const of = (type: string | undefined) =>
-  protocolOf({ headers: type === undefined ? {} : { 'content-type': type } })
+  protocolOf({ header: name => (name === 'content-type' ? type : undefined) })
 
 describe('protocolOf', () => {
   it.each([
