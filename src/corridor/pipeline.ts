@@ -150,7 +150,7 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
       {
         id: visit.id,
         at: visit.now,
-        input: described.input,
+        input: described.whole(),
         instant: instantOf(visit),
         principal: asker.principal.id,
         model: described.model,

@@ -46,6 +46,7 @@ export function createQuestions({ confirmedAt, poolFacts }: QuestionsNeeds): Que
         revision: revision.id,
         policyAgeSeconds: Math.max(0, Math.floor(age / 1000)),
         now: visit.now,
+        reads: revision.reads,
       })
     },
     decide: (visit, { revision }, { input }) => revision.decide(input, instantOf(visit)),

@@ -65,7 +65,7 @@ export function createRecorder({
         },
         revision: visit.revision?.id ?? null,
         labels: { ...labels, ...decided?.decision.audit?.labels },
-        input: whole ? described?.input : described?.withoutContent,
+        input: whole ? described?.whole() : described?.withoutContent,
         result: decided?.text,
         principal: visit.principal && principalText(visit.principal),
         erased: whole ? [] : (described?.erased ?? []),

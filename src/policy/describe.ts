@@ -2,11 +2,13 @@
  * Describe: facts, principal and pools → `input`, the document that the policy sees.
  *
  * Written as text, once: the engine takes text, the body goes in with the bytes it came in (so its
- * numbers keep their digits), and the audit record shares everything but the content.
+ * numbers keep their digits), and the audit record shares everything but the content. Of headers and body
+ * a policy is given what it can look at, where that is known: reading the rest costs more than deciding.
  */
 import type { PoolFacts, Principal } from '../contract/input.schema.ts'
 import { CREDENTIAL_HEADERS, type RequestBody, type RequestFacts } from '../contract/request.ts'
 import type { EpochMs } from '../contract/units.ts'
+import { READS_ANYTHING, type Reads } from './reads.ts'
 import { withoutLoneSurrogates } from './well-formed.ts'
 
 export interface DescribeFacts {
@@ -20,11 +22,15 @@ export interface DescribeFacts {
   readonly revision: string
   readonly policyAgeSeconds: number
   readonly now: EpochMs
+  /** What the policy that is asked can look at; anything unless told. */
+  readonly reads?: Reads
 }
 
 export interface Description {
-  /** What the policy is asked, JSON text, well-formed Unicode. */
+  /** What the policy is asked, JSON text, well-formed Unicode: of headers and body what it can look at. */
   readonly input: string
+  /** The same with all of them. */
+  whole(): string
   /** The same without message content, for the audit record. */
   readonly withoutContent: string
   /** JSON pointers to what `withoutContent` leaves out. */
@@ -48,18 +54,49 @@ export function describe(facts: DescribeFacts): Description {
   const estimatedInputTokens = Math.ceil(bytes / BYTES_PER_TOKEN)
   const maxOutputTokens = outputCeiling(fields) ?? null
 
-  const before = `{"request":{"id":${quote(facts.id)},"method":${quote(request.method)},"path":${quote(request.path)},"segments":${JSON.stringify(request.segments)},"query":${queryText(request.search)},"headers":${headersText(request.headers)},"client_ip":${quote(request.clientIp)},"tls":${request.tls},"operation":"${request.operation}","model":${model === null ? 'null' : quote(model)},"stream":${stream},"body":`
-  const after = `,"body_bytes":${bytes},"estimated_input_tokens":${estimatedInputTokens},"max_output_tokens":${maxOutputTokens}},"principal":${principalText(facts.principal)},"grants":${grantsText(facts.grants)},"pools":${withoutLoneSurrogates(JSON.stringify(facts.pools))},"policy":{"revision":${quote(facts.revision)},"age_seconds":${facts.policyAgeSeconds}},"time":{"now_ns":${facts.now}000000}}`
+  const reads = facts.reads ?? READS_ANYTHING
+  const head = `{"request":{"id":${quote(facts.id)},"method":${quote(request.method)},"path":${quote(request.path)},"segments":${JSON.stringify(request.segments)},"query":${queryText(request.search)},"headers":`
+  const middle = `,"client_ip":${quote(request.clientIp)},"tls":${request.tls},"operation":"${request.operation}","model":${model === null ? 'null' : quote(model)},"stream":${stream},"body":`
+  const tail = `,"body_bytes":${bytes},"estimated_input_tokens":${estimatedInputTokens},"max_output_tokens":${maxOutputTokens}},"principal":${principalText(facts.principal)},"grants":${grantsText(facts.grants)},"pools":${withoutLoneSurrogates(JSON.stringify(facts.pools))},"policy":{"revision":${quote(facts.revision)},"age_seconds":${facts.policyAgeSeconds}},"time":{"now_ns":${facts.now}000000}}`
+  const headers = headersText(request.headers)
   const kept = withoutContent(body)
   return {
-    input: before + bodyText(body) + after,
-    withoutContent: before + kept.text + after,
+    input: head + headersRead(headers, request.headers, reads) + middle + bodyRead(body, reads) + tail,
+    whole: () => head + headers + middle + bodyText(body) + tail,
+    withoutContent: head + headers + middle + kept.text + tail,
     erased: kept.erased,
     model,
     stream,
     estimatedInputTokens,
     maxOutputTokens,
   }
+}
+
+const HEADERS = '/input/request/headers'
+const BODY = '/input/request/body'
+
+/** @param all - The text of all of them. */
+function headersRead(all: string, headers: ReadonlyMap<string, string>, reads: Reads): string {
+  if (!reads.mayDependOn(HEADERS)) return '{}'
+  return reads.mayDependOn(`${HEADERS}/`)
+    ? all
+    : headersText(headers, name => reads.mayDependOn(below(HEADERS, name)))
+}
+
+/** A member that nothing looks at is left out; what is no object is given as it is. */
+function bodyRead(body: RequestBody | undefined, reads: Reads): string {
+  if (!body || !reads.mayDependOn(BODY)) return 'null'
+  if (!isRecord(body.value) || reads.mayDependOn(`${BODY}/`)) return bodyText(body)
+  let text = ''
+  for (const [key, { start, end }] of body.members) {
+    if (reads.mayDependOn(below(BODY, key)))
+      text += `${text && ','}${quote(key)}:${body.text.slice(start, end).trim()}`
+  }
+  return withoutLoneSurrogates(`{${text}}`)
+}
+
+function below(place: string, name: string): string {
+  return `${place}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`
 }
 
 /** The same input at a later moment, for a decision that is asked again while its answer streams. */
@@ -75,13 +112,13 @@ function bodyText(body: RequestBody | undefined): string {
 /** Of a body, the model and whatever is a number, true, false or null; the rest may hold content. */
 function withoutContent(body: RequestBody | undefined): { text: string; erased: readonly string[] } {
   if (!body) return { text: 'null', erased: [] }
-  if (!isRecord(body.value)) return { text: 'null', erased: ['/input/request/body'] }
+  if (!isRecord(body.value)) return { text: 'null', erased: [BODY] }
   const erased: string[] = []
   let text = ''
   for (const [key, { start, end }] of body.members) {
     const value = body.value[key]
     if (value !== null && (typeof value === 'object' || (typeof value === 'string' && key !== 'model'))) {
-      erased.push(`/input/request/body/${key.replaceAll('~', '~0').replaceAll('/', '~1').toWellFormed()}`)
+      erased.push(below(BODY, key).toWellFormed())
     } else text += `${text && ','}${quote(key)}:${body.text.slice(start, end).trim()}`
   }
   return { text: withoutLoneSurrogates(`{${text}}`), erased }
@@ -113,10 +150,11 @@ function outputCeiling(fields: Readonly<Record<string, unknown>>): number | unde
   return given.length > 0 && counts.length === given.length ? Math.max(...counts) : undefined
 }
 
-function headersText(headers: ReadonlyMap<string, string>): string {
+function headersText(headers: ReadonlyMap<string, string>, isWanted = (_name: string) => true): string {
   let text = ''
   for (const [name, value] of headers) {
-    if (!CREDENTIAL_HEADERS.has(name)) text += `${text && ','}${quote(name)}:${quote(value)}`
+    if (!CREDENTIAL_HEADERS.has(name) && isWanted(name))
+      text += `${text && ','}${quote(name)}:${quote(value)}`
   }
   return `{${text}}`
 }

@@ -57,12 +57,12 @@ export async function load(
     engine.close()
     throw refused(needs, 'no_entrypoint', `the bundle has no entrypoint ${entrypoint}`)
   }
-  const revision = createRevision(id, engine, entrypoint)
+  const reads = readsFrom(bundle.manifest?.metadata?.reads)
+  const revision = createRevision(id, engine, entrypoint, reads)
   try {
     await step('samples', () => trySamples(revision, needs))
     const { replay } = needs
     if (replay) {
-      const reads = readsFrom(bundle.manifest?.metadata?.reads)
       const { shown } = needs
       await step('replay', () => tryReplay(replay, { entrypoint, shown, reads, decide: revision.decide }))
     }

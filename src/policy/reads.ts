@@ -28,8 +28,21 @@ export const READS_ANYTHING: Reads = { mayDependOn: () => true }
 export function readsFrom(paths: unknown): Reads {
   const { touched, whole } = (paths ?? {}) as Partial<ReadPaths>
   if (!isStrings(touched) || !isStrings(whole)) return READS_ANYTHING
-  return { mayDependOn: pointer => dependsOn(pointer, touched, whole) }
+  const answers = new Map<string, boolean>()
+  return {
+    mayDependOn(pointer) {
+      const known = answers.get(pointer)
+      if (known !== undefined) return known
+      const answer = dependsOn(pointer, touched, whole)
+      // Callers choose names of headers and members.
+      if (answers.size >= MOST_ANSWERS) answers.clear()
+      answers.set(pointer, answer)
+      return answer
+    },
+  }
 }
+
+const MOST_ANSWERS = 1000
 
 function isStrings(list: unknown): list is readonly string[] {
   return Array.isArray(list) && list.every(item => typeof item === 'string')

@@ -9,6 +9,7 @@ import { GatewayError } from '../contract/errors.ts'
 import { compileSchema } from '../contract/schema.ts'
 import type { Engine, Instant } from './engine.ts'
 import { EngineError } from './engine-error.ts'
+import { READS_ANYTHING, type Reads } from './reads.ts'
 
 export interface Decided {
   readonly decision: Decision
@@ -18,6 +19,8 @@ export interface Decided {
 
 export interface Revision {
   readonly id: string
+  /** What of the input a decision can depend on. */
+  readonly reads: Reads
   /**
    * @param inputText - The input document, JSON text.
    * @throws GatewayError `policy_error`: undefined, of the wrong shape, or the engine failed.
@@ -45,7 +48,12 @@ export class UndefinedDecision extends GatewayError {
 const validate = compileSchema(decisionSchema)
 const MOST_REMEMBERED = 1000
 
-export function createRevision(id: string, engine: Engine, entrypoint: string): Revision {
+export function createRevision(
+  id: string,
+  engine: Engine,
+  entrypoint: string,
+  reads: Reads = READS_ANYTHING,
+): Revision {
   const remembered = new Map<string, Decided>()
 
   function decide(inputText: string, instant: Instant): Decided {
@@ -71,7 +79,7 @@ export function createRevision(id: string, engine: Engine, entrypoint: string): 
     }
   }
 
-  return { id, decide, offers, ask, close: () => engine.close() }
+  return { id, reads, decide, offers, ask, close: () => engine.close() }
 }
 
 function checked(text: string): Decision {

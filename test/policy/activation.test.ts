@@ -8,6 +8,7 @@ import {
   type Edition,
   Refused,
 } from '../../src/policy/activation.ts'
+import { READS_ANYTHING } from '../../src/policy/reads.ts'
 import type { Revision } from '../../src/policy/revision.ts'
 import { thrownBy } from '../support/thrown.ts'
 
@@ -26,7 +27,7 @@ const finding = (message: string): Finding => ({
 /** A source that a test changes: its text is its digest, and says what becomes of it. */
 function revision(id: string, close: () => void = () => {}): Revision {
   const decide = () => ({ decision: { allow: false }, text: '' }) as const
-  return { id, decide, offers: () => false, ask: () => undefined, close }
+  return { id, reads: READS_ANYTHING, decide, offers: () => false, ask: () => undefined, close }
 }
 
 function world(needs: Partial<ActivationNeeds> = {}) {

@@ -3,7 +3,10 @@ import { inputSchema, type Principal } from '../../src/contract/input.schema.ts'
 import { CREDENTIAL_HEADERS, type RequestFacts } from '../../src/contract/request.ts'
 import { compileSchema } from '../../src/contract/schema.ts'
 import { atInstant, type DescribeFacts, describe } from '../../src/policy/describe.ts'
+import { lookAt } from '../../src/policy/edition.ts'
+import { READS_ANYTHING, readsFrom } from '../../src/policy/reads.ts'
 import { parseBody } from '../../src/server/strict-json.ts'
+import { temporaryFolder } from '../support/folder.ts'
 
 const NOON = Date.parse('2026-01-01T12:00:00Z')
 const CHAT = '/v1/chat/completions'
@@ -233,5 +236,112 @@ about('atInstant', () => {
     const later = atInstant(input, NOON + 1)
     expect(later).toBe(input.replace('1767268800000000000}}', '1767268800001000000}}'))
     expect(JSON.parse(later).request.body.time.now_ns).toBe(1)
+  })
+})
+
+about('what a policy cannot look at', () => {
+  const BODY = '{"model":"tiny","messages":[{"role":"user","content":"hi"}],"tools":[1],"a/b~c":1e2, "":7}'
+  const HEADERS = { headers: new Map(Object.entries({ 'x-team': 'search', 'user-agent': 'curl' })) }
+  const asked = (touched: string[], whole: string[] = []) =>
+    JSON.parse(described(BODY, { reads: readsFrom({ touched, whole }) }, HEADERS).input).request
+
+  it('is not given to it', () => {
+    expect(asked(['/request', '/request/model'])).toMatchObject({ headers: {}, body: null, model: 'tiny' })
+    expect(asked(['/request/body', '/request/body/tools', '/request/headers/x-team'])).toMatchObject({
+      headers: { 'x-team': 'search' },
+      body: { tools: [1] },
+    })
+    expect(asked([], ['/request/body/a~1b~0c', '/request/body/messages/0']).body).toEqual({
+      'a/b~c': 100,
+      messages: [{ role: 'user', content: 'hi' }],
+    })
+  })
+
+  it.each([[['/request/body', '/request/headers']], [['/request']], [['']]])(
+    'is all given where %j is looked at with everything below',
+    whole => {
+      const request = asked([], whole)
+      expect(request.headers).toEqual({ 'x-team': 'search', 'user-agent': 'curl' })
+      expect(Object.keys(request.body)).toEqual(['model', 'messages', 'tools', 'a/b~c', ''])
+    },
+  )
+
+  it('is in the record all the same', () => {
+    const facts = described(BODY, { reads: readsFrom({ touched: [], whole: [] }) }, HEADERS)
+    expect(facts.whole()).toBe(described(BODY, {}, HEADERS).input)
+    expect(facts.withoutContent).toBe(described(BODY, {}, HEADERS).withoutContent)
+  })
+
+  it('of a body that is no object is nothing, or all', () => {
+    const array = (whole: string[]) =>
+      JSON.parse(described('[1,2]', { reads: readsFrom({ touched: [], whole }) }).input).request.body
+    expect(array([])).toBeNull()
+    expect(array(['/request/body/0'])).toEqual([1, 2])
+  })
+})
+
+about('a decision', () => {
+  const RULES = [
+    'input.request.body.messages[_].content == "hi"',
+    'count(input.request.headers) == 2',
+    'some k; input.request.body[k] == "tiny"',
+    'object.get(input, ["request", "headers", "x-team"], "") == "search"',
+    'walk(input.request.body, [["tools", 0], 1])',
+    'json.marshal(input.request) != ""; contains(json.marshal(input.request), "curl")',
+    'r := input.request; r.body.stream == true',
+    'input.request.body == {"model": "tiny", "messages": []}',
+    'not input.request.body.tools',
+    'not input.request.headers["x-team"]',
+    'every v in input.request.headers { v != "search" }',
+    'f(input)\n\nf(x) if x.request.body.model == x.request.model',
+    'input.request.body[input.request.model]',
+    'is_null(input.request.body)',
+    'is_object(input.request.body)',
+    'input.request.body["a/b~c"] == 100',
+  ]
+  const BODIES = [
+    '{"model":"tiny","messages":[]}',
+    '{"model":"tiny","messages":[{"content":"hi"}],"stream":true,"a/b~c":100}',
+    '{"model":"tiny","tools":[1],"tiny":1}',
+    '{}',
+    '[]',
+    'null',
+    undefined,
+  ]
+  const HEADERS = [{}, { 'x-team': 'search', 'user-agent': 'curl' }, { 'x-team': 'other' }]
+
+  it.each(RULES)('is the same as on the whole input: %s', async rule => {
+    const sources = {
+      'g.rego': `package gateway\n\ndefault decision := {"allow": false}\n\ndecision := {"allow": true} if { ${rule.replace(/\n\n/, ' }\n\n')}${rule.includes('\n\n') ? '' : ' }'}\n`,
+    }
+    const edition = lookAt({
+      path: temporaryFolder(sources),
+      shown: 'policies',
+      entrypoint: 'gateway/decision',
+      builtinErrors: 'refuse',
+      maxMemoryBytes: 64 * 1024 * 1024,
+      runTests: false,
+      maxEvaluationMs: 1000,
+      models: () => ['tiny'],
+      pools: () => ({}),
+    })
+    const revision = await edition.build(async (_name, work) => work())
+    expect(revision.reads).not.toBe(READS_ANYTHING)
+    const seen = new Set<boolean>()
+    for (const body of BODIES)
+      for (const headers of HEADERS) {
+        const facts = described(
+          body,
+          { reads: revision.reads },
+          { headers: new Map(Object.entries(headers)) },
+        )
+        const [some, all] = [facts.input, facts.whole()].map(
+          input => revision.decide(input, { nowNs: 0n, seed: 's' }).decision.allow,
+        )
+        expect(some, `${body} ${JSON.stringify(headers)}`).toBe(all)
+        seen.add(all as boolean)
+      }
+    expect([...seen].sort()).toEqual([false, true])
+    revision.close()
   })
 })
