@@ -12,13 +12,14 @@ import type { Finding } from '../contract/findings.ts'
 import { inputSchema } from '../contract/input.schema.ts'
 import { capabilities } from './builtins/capabilities.ts'
 import { type Bundle, readBundle } from './bundle.ts'
+import { dataFindings, dataSchemasOf, rootsOf, schemaAnnotations } from './data-schemas.ts'
 import type { OpaCommand, OpaOutput } from './opa-command.ts'
 import { type Coverage, coverageIn, findingsIn, resultsIn, type TestResult } from './opa-output.ts'
 import { explanationsIn } from './opa-trace.ts'
 import { pathsInPlan } from './plan-reads.ts'
 import { FURTHER_ENTRYPOINTS, FURTHER_INPUTS, FURTHER_WORDS } from './questions.ts'
 import type { ReadPaths } from './reads.ts'
-import { isTest, type Snapshot, writeSnapshot } from './source.ts'
+import { DATA_SCHEMA, isTest, type Snapshot, writeSnapshot } from './source.ts'
 import { defines, type Module, readModule } from './syntax.ts'
 import { readTar } from './tar.ts'
 
@@ -94,6 +95,22 @@ export async function openWorkshop(snapshot: Snapshot, opa: OpaCommand, shown: s
   const parse = (names: readonly string[]): Promise<Module[]> =>
     mapSome(names, PARSERS, name => parsed(name, snapshot, run))
 
+  /** One schema of the input for all rules; with schemas of data, each by its name, as OPA wants it then. */
+  function schemaFlags(): string[] {
+    const schemas = dataSchemasOf(snapshot)
+    if (schemas.length === 0) return ['--schema', schemaFile]
+    const named = path.join(folder, 'schemas')
+    const annotated = path.join(folder, 'annotated')
+    mkdirSync(named, { recursive: true })
+    mkdirSync(annotated, { recursive: true })
+    writeFileSync(path.join(named, 'input.json'), JSON.stringify(CHECKED_INPUT))
+    for (const [index, { file }] of schemas.entries())
+      writeFileSync(path.join(named, `data${index}.json`), file.bytes)
+    for (const root of rootsOf(snapshot))
+      writeFileSync(path.join(annotated, `${root}.rego`), schemaAnnotations(schemas, root))
+    return ['-b', annotated, '--schema', named]
+  }
+
   /** Only files that could define a question are parsed. */
   async function answered(): Promise<readonly string[]> {
     const names = snapshot.files
@@ -108,9 +125,10 @@ export async function openWorkshop(snapshot: Snapshot, opa: OpaCommand, shown: s
 
   return {
     async check({ strict = false } = {}) {
+      const found = dataFindings(snapshot, show)
+      if (found.length > 0) return found
       const flags = [
-        '--schema',
-        schemaFile,
+        ...schemaFlags(),
         '--capabilities',
         capabilitiesFile,
         '--format',
@@ -127,7 +145,16 @@ export async function openWorkshop(snapshot: Snapshot, opa: OpaCommand, shown: s
       if (!results) return { results: [], findings: findingsIn(output, show) }
       if (!coverage) return { results, findings: [] }
       // Not as a bundle: of one, OPA 0.70 tells no line that was not reached, and so always 100 %.
-      const covered = await run(['test', '.', '--ignore', '*.scenario.yaml', '--coverage', ...flags])
+      const covered = await run([
+        'test',
+        '.',
+        '--ignore',
+        '*.scenario.yaml',
+        '--ignore',
+        DATA_SCHEMA,
+        '--coverage',
+        ...flags,
+      ])
       return { results, findings: [], coverage: coverageIn(covered, show) }
     },
     async explain(names) {

@@ -3,7 +3,7 @@
  *
  * What is compiled is this snapshot and never the live folder, so an edit that arrives half-way
  * through a build cannot mix two versions. Read as `opa build -b` reads it: `*.rego`, and
- * `data.json` / `data.yaml` mounted by folder.
+ * `data.json` / `data.yaml` mounted by folder, with `data.schema.json` beside them if there is one.
  */
 import { createHash } from 'node:crypto'
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
@@ -29,7 +29,7 @@ export class SourceError extends Error {
   readonly code = 'unreadable_source'
 }
 
-const DATA_FILES = new Set(['data.json', 'data.yaml', 'data.yml', '.manifest'])
+const DATA_FILES = new Set(['data.json', 'data.yaml', 'data.yml', '.manifest', 'data.schema.json'])
 const MOST_FILES = 10_000
 
 /** @throws SourceError */
@@ -52,10 +52,17 @@ export function readSource(folder: string): Snapshot {
   }
 }
 
-/** Whether a file is for tests only and has no part in deciding. */
+/** Whether a file is for tests and checks only and has no part in deciding. */
 export function isTest(name: string): boolean {
-  return name.endsWith('_test.rego') || name.endsWith('.scenario.yaml')
+  return (
+    name.endsWith('_test.rego') ||
+    name.endsWith('.scenario.yaml') ||
+    path.posix.basename(name) === DATA_SCHEMA
+  )
 }
+
+/** Beside data: what may be in it. */
+export const DATA_SCHEMA = 'data.schema.json'
 
 /** Writes the snapshot into an empty folder, for a command that reads files. */
 export function writeSnapshot(snapshot: Snapshot, folder: string): void {

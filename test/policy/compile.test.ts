@@ -196,3 +196,80 @@ describe('build', () => {
     })
   })
 })
+
+describe('a schema of data', () => {
+  const SCHEMA = JSON.stringify({
+    type: 'object',
+    additionalProperties: false,
+    required: ['roles'],
+    properties: {
+      roles: { type: 'object', additionalProperties: { type: 'array', items: { type: 'string' } } },
+      most: { type: 'integer' },
+    },
+  })
+  const policy = (condition: string, data: string, name = 'data.yaml') => ({
+    'gateway/decision.rego': `package gateway\n\nimport data.gateway.tables\n\ndecision := {"allow": true} if ${condition}\n`,
+    [`gateway/tables/${name}`]: data,
+    'gateway/tables/data.schema.json': SCHEMA,
+  })
+  const found = async (files: Record<string, string>) => (await workshop(files)).check()
+  const GOOD_DATA = 'roles:\n  dev: [tiny]\nmost: 3\n'
+
+  it('finds nothing where data and rules agree with it', async () => {
+    expect(await found(policy('"tiny" in tables.roles[input.principal.id]', GOOD_DATA))).toEqual([])
+  })
+
+  it('finds what data must not hold, where it stands', async () => {
+    expect(await found(policy('true', 'roles:\n  dev: [tiny]\n  ci: tiny\nmots: 3\n'))).toEqual([
+      expect.objectContaining({
+        code: 'data_unknown_key',
+        file: 'policies/gateway/tables/data.yaml',
+        line: 4,
+      }),
+      expect.objectContaining({
+        code: 'data_invalid',
+        message: 'roles.ci: must be array',
+        line: 3,
+        column: 7,
+      }),
+    ])
+    const json = '{\n  "roles": {"dev": [1]}\n}'
+    expect(await found(policy('true', json, 'data.json'))).toMatchObject([
+      { code: 'data_invalid', file: 'policies/gateway/tables/data.json', line: 2 },
+    ])
+  })
+
+  it('finds a rule that reads what data cannot hold, and still what the input cannot', async () => {
+    expect(await found(policy('tables.rolls.dev', GOOD_DATA))).toMatchObject([
+      { code: 'rego_type_error', file: 'policies/gateway/decision.rego', line: 5 },
+    ])
+    expect(await found(policy('tables.most == "3"', GOOD_DATA))).toMatchObject([{ code: 'rego_type_error' }])
+    expect(await found(policy('input.request.boddy.model', GOOD_DATA))).toMatchObject([
+      { code: 'rego_type_error', line: 5 },
+    ])
+  })
+
+  it('is no part of what is built, and says when it is no schema', async () => {
+    const files = policy('"tiny" in tables.roles.dev', GOOD_DATA)
+    const { bundle } = await (await workshop(files)).buildPolicy('gateway/decision')
+    expect(JSON.parse(bundle?.dataText ?? '')).toEqual({
+      gateway: { tables: { roles: { dev: ['tiny'] }, most: 3 } },
+    })
+    expect(await found({ ...files, 'gateway/tables/data.schema.json': '{"type": 7}' })).toMatchObject([
+      { code: 'data_schema_invalid', file: 'policies/gateway/tables/data.schema.json' },
+    ])
+  })
+
+  it('may stand at the root', async () => {
+    const files = {
+      'gateway.rego': 'package gateway\n\ndecision := {"allow": data.opne}\n',
+      'data.json': '{"open": true}',
+      'data.schema.json':
+        '{"type":"object","additionalProperties":false,"properties":{"open":{"type":"boolean"}}}',
+    }
+    expect(await found(files)).toMatchObject([{ code: 'rego_type_error', file: 'policies/gateway.rego' }])
+    expect(await found({ ...files, 'gateway.rego': files['gateway.rego'].replace('opne', 'open') })).toEqual(
+      [],
+    )
+  })
+})

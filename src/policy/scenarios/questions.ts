@@ -13,7 +13,8 @@ import type {
   ScenarioRequest,
 } from '../../contract/scenario.schema.ts'
 import type { EpochMs } from '../../contract/units.ts'
-import { type Path, type ScenarioFile, scenarioFinding, showPath } from './read.ts'
+import { type Path, showPath } from '../paths.ts'
+import { type ScenarioFile, scenarioFinding } from './read.ts'
 
 export interface Question {
   readonly name: string

@@ -5,8 +5,7 @@ import type { Finding } from '../../contract/findings.ts'
 import { type Scenario, scenarioSchema } from '../../contract/scenario.schema.ts'
 import { compileSchema, type SchemaProblem } from '../../contract/schema.ts'
 import { type Place, type PlacedYaml, readPlacedYaml } from '../builtins/yaml.ts'
-
-export type Path = readonly (string | number)[]
+import { type Path, pathOf, showPath } from '../paths.ts'
 
 export interface ScenarioFile {
   /** As people write it. */
@@ -93,24 +92,4 @@ function expectation({ keyword, params, schema, message }: SchemaProblem): strin
 /** @param part - Where no place is known, the whole file is meant. */
 export function scenarioFinding(file: string, code: string, message: string, place: Place): Finding {
   return { severity: 'error', code, message, file, line: place.line, column: place.column }
-}
-
-function pathOf(pointer: string, root: unknown): (string | number)[] {
-  let node = root
-  return pointer
-    .split('/')
-    .slice(1)
-    .map(part => {
-      const key = part.replaceAll('~1', '/').replaceAll('~0', '~')
-      const step = Array.isArray(node) ? Number(key) : key
-      node = (node as Record<string | number, unknown> | undefined)?.[step]
-      return step
-    })
-}
-
-export function showPath(path: Path): string {
-  if (path.length === 0) return 'the file'
-  return path
-    .map((part, index) => (typeof part === 'number' ? `[${part}]` : index ? `.${part}` : part))
-    .join('')
 }
