@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { isUrl } from '../contract/addresses.ts'
 import type { TlsConfig } from '../contract/config/listeners.ts'
+import type { TargetConfig } from '../contract/config/pools.ts'
 import { configSchema, type GatewayConfig } from '../contract/config.schema.ts'
 import type { Finding } from '../contract/findings.ts'
 import { compileSchema, type SchemaProblem } from '../contract/schema.ts'
@@ -211,6 +212,12 @@ function resolvePaths(config: GatewayConfig, folder: string): GatewayConfig {
         issuer.keyFile === undefined ? issuer : { ...issuer, keyFile: absolute(issuer.keyFile) },
       ),
     },
+    pools: Object.fromEntries(
+      Object.entries(config.pools).map(([name, pool]) => [
+        name,
+        { ...pool, targets: pool.targets.map(target => targetPaths(target, absolute)) },
+      ]),
+    ),
     audit: {
       ...config.audit,
       sinks: config.audit.sinks.map(sink => ({ ...sink, path: absolute(sink.path) })),
@@ -227,4 +234,16 @@ function tlsPaths(
     keyFile: absolute(keyFile),
     ...(clientCaFile === undefined ? {} : { clientCaFile: absolute(clientCaFile) }),
   }
+}
+
+function targetPaths(target: TargetConfig, absolute: (name: string) => string): TargetConfig {
+  if (!target.tls) return target
+  const { caFile, certFile, keyFile, serverName } = target.tls
+  const tls = {
+    ...(caFile === undefined ? {} : { caFile: absolute(caFile) }),
+    ...(certFile === undefined ? {} : { certFile: absolute(certFile) }),
+    ...(keyFile === undefined ? {} : { keyFile: absolute(keyFile) }),
+    ...(serverName === undefined ? {} : { serverName }),
+  }
+  return { ...target, tls }
 }

@@ -3,6 +3,7 @@
  */
 import { validateHeaderName, validateHeaderValue } from 'node:http'
 import { isLoopback, isSafeUrl, isUrl } from '../contract/addresses.ts'
+import type { TargetConfig } from '../contract/config/pools.ts'
 import type { GatewayConfig } from '../contract/config.schema.ts'
 import { parseDuration } from '../contract/units.ts'
 import type { JsonPath } from './document.ts'
@@ -101,6 +102,7 @@ function targetsThatCanBeAsked({ pools }: GatewayConfig): Objection[] {
                 message: 'expected a URL such as http://127.0.0.1:8000',
               },
             ]),
+        ...tlsThatFits(target, at),
         ...bad.map(([header]) => ({
           code: 'invalid_header',
           path: [...at, 'headers', header],
@@ -109,6 +111,15 @@ function targetsThatCanBeAsked({ pools }: GatewayConfig): Objection[] {
       ]
     }),
   )
+}
+
+function tlsThatFits({ url, tls }: TargetConfig, at: JsonPath): Objection[] {
+  if (!tls) return []
+  const path = [...at, 'tls']
+  if (!/^https:/i.test(url))
+    return [{ code: 'tls_without_https', path, message: 'is for targets whose url begins with https:' }]
+  if ((tls.certFile === undefined) === (tls.keyFile === undefined)) return []
+  return [{ code: 'half_a_certificate', path, message: 'certFile and keyFile go together' }]
 }
 
 function isHeader(name: string, value: string): boolean {

@@ -80,7 +80,7 @@ export function createOwnApi({ ledger, pools, questions }: OwnApiNeeds): OwnApi 
 
     function poolFor(): string | null {
       try {
-        return route(decision, model, pools).name
+        return route(decision, model, pools)[0].name
       } catch {
         return null
       }

@@ -12,10 +12,11 @@ import { createUsageReader, type UsageReader } from '../limits/usage-reader.ts'
 import { atInstant } from '../policy/describe.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { discard } from '../upstreams/call.ts'
+import { conversationOf } from '../upstreams/conversation.ts'
 import type { Deadlines, Watched } from '../upstreams/deadlines.ts'
 import { type Answered, type ForwardNeeds, forward } from '../upstreams/forward.ts'
-import type { Pool } from '../upstreams/pools.ts'
 import { type Relayed, relay } from '../upstreams/relay.ts'
+import { retryAfterMs } from '../upstreams/retry-after.ts'
 import { reportsNoUsage, rewrittenBody } from '../upstreams/rewrite.ts'
 import { protocolOf } from '../upstreams/stream-protocol.ts'
 import { answerHeaders, upstreamHeaders } from '../upstreams/upstream-headers.ts'
@@ -42,23 +43,33 @@ export function createPassage(needs: PassageNeeds): Passage {
   const { recorder, metrics, deadlines, expiries, now } = needs
 
   async function through(visit: Visit, facts: RequestFacts, decision: Decision): Promise<void> {
-    const pool = visit.pool as Pool
-    const answered = await send(visit, facts, decision, pool)
+    const answered = await send(visit, facts, decision)
     visit.firstByteMs = performance.now() - visit.began
-    refuseFailure(answered, pool)
-    await answerWith(visit, answered, facts, decision, pool)
+    refuseFailure(answered)
+    await answerWith(visit, answered, facts, decision)
   }
 
-  function send(visit: Visit, facts: RequestFacts, { rewrite }: Decision, pool: Pool): Promise<Answered> {
+  function send(visit: Visit, facts: RequestFacts, { rewrite, priority }: Decision): Promise<Answered> {
     const body = rewrittenBody(visit.body, rewrite, facts.path, hidesUsage(visit, facts))
     const bodyLength = body?.length ?? (facts.method === 'GET' || facts.method === 'HEAD' ? undefined : 0)
     const sent = { headers: facts.headers, requestId: visit.requestId, bodyLength, rewrite: rewrite?.headers }
     return forward(
       {
-        pool,
+        pools: visit.pools,
+        principal: visit.principal?.id ?? '',
+        priority: priority ?? 0,
+        model: visit.model,
+        keyFor: ({ prefixCharacters }) =>
+          prefixCharacters === undefined
+            ? undefined
+            : conversationOf(visit.body?.value, visit.model, prefixCharacters),
+        began: steadyBegin(visit),
         left: visit,
-        onTarget: target => visit.enterTarget(target),
-        requestFor: target => ({
+        onPlace: place => visit.enter(place),
+        onWaited: ms => {
+          visit.queueMs += ms
+        },
+        requestFor: (target, pool) => ({
           method: facts.method,
           target: facts.path + facts.search,
           headers: upstreamHeaders(sent, pool, target),
@@ -69,11 +80,20 @@ export function createPassage(needs: PassageNeeds): Passage {
     )
   }
 
+  /** When the request came, on the clock of the deadlines. */
+  function steadyBegin({ began }: Visit): number {
+    return now() - (performance.now() - began)
+  }
+
   /** A target's 4xx is the caller's business; its 5xx is not, and its body may tell of internals. */
-  function refuseFailure({ answer, target }: Answered, pool: Pool): void {
-    if (answer.status < 500 || pool.passErrors) return
+  function refuseFailure({ answer, target, pool }: Answered): void {
+    const { status } = answer
+    if (status < 500 || pool.passErrors) return
+    const restMs = retryAfterMs(answer.header('retry-after'), answer.header('date'))
     discard(answer)
-    throw new GatewayError('upstream_unavailable', `${target.state.url} answered ${answer.status}`)
+    throw new GatewayError('upstream_unavailable', `${target.state.url} answered ${status}`, {
+      ...(restMs === undefined ? {} : { retryAfterSeconds: Math.ceil(restMs / 1000) }),
+    })
   }
 
   async function answerWith(
@@ -81,9 +101,8 @@ export function createPassage(needs: PassageNeeds): Passage {
     answered: Answered,
     facts: RequestFacts,
     decision: Decision,
-    pool: Pool,
   ): Promise<void> {
-    const { answer } = answered
+    const { answer, target, pool } = answered
     const streamed = protocolOf(answer) !== undefined
     const usage = createUsageReader(streamed)
     const filter = protocolOf(answer) === 'sse' && hidesUsage(visit, facts) ? createUsageFilter() : undefined
@@ -96,7 +115,8 @@ export function createPassage(needs: PassageNeeds): Passage {
       deadlines,
       now,
       timeouts: pool.timeouts,
-      totalBy: now() - (performance.now() - visit.began) + pool.timeouts.total,
+      totalBy: Math.min(steadyBegin(visit) + pool.timeouts.total, now() + pool.answer.maxMs),
+      maxBytes: pool.answer.maxBytes,
       stop: visit,
       pass(part) {
         usage.push(part)
@@ -107,6 +127,7 @@ export function createPassage(needs: PassageNeeds): Passage {
       rest: () => filter?.end() ?? NOTHING_LEFT,
     })
     for (const end of ends) expiries.forget(end)
+    if (relayed.faulty) needs.pools.failed(target, pool, 'unreachable')
     visit.usage = measured(visit, facts, answered, usage)
     await close(visit, relayed, {
       outcome: relayed.end,

@@ -28,7 +28,7 @@ import { respondJson, respondRefusal } from '../server/respond.ts'
 import { parseBody } from '../server/strict-json.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { OperatorLog } from '../telemetry/operator-log.ts'
-import { ClientLeft } from '../upstreams/forward.ts'
+import { ClientLeft } from '../upstreams/client-left.ts'
 import type { Pools } from '../upstreams/pools.ts'
 import { route } from '../upstreams/route.ts'
 import { type CallerNeeds, callerOf } from './caller.ts'
@@ -128,7 +128,8 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
     )
     visit.standings = visit.reservation.standings
     if (isModelList(facts)) return answerModels(visit, facts, asker)
-    visit.pool = route(decision, visit.model, pools)
+    visit.pools = route(decision, visit.model, pools)
+    visit.pool = visit.pools[0]
     await recorder.decision(visit)
     await passage.through(visit, facts, decision)
   }
@@ -193,7 +194,7 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
     if (error instanceof GatewayError && error.cause instanceof EngineError)
       metrics.engineFault(error.cause.code)
     // What was refused costs nothing; what was sent to a target does, even if the client left or it failed.
-    if (!visit.recorded) visit.reservation?.giveBack()
+    if (!visit.target) visit.reservation?.giveBack()
     let refusal = refusalOf(error)
     const outcome = drained ? 'drained' : outcomeOf(error, visit)
     try {
@@ -250,6 +251,7 @@ function expectationOf(
 
 function outcomeOf(error: unknown, { recorded }: Visit): Outcome {
   if (error instanceof ClientLeft) return 'client_closed'
+  if (error instanceof GatewayError && error.code === 'overloaded') return 'refused'
   return recorded ? 'upstream_failed' : 'refused'
 }
 

@@ -98,7 +98,7 @@ export function createRecorder({
         },
         timings: {
           decide: rounded(visit.evalNs / 1e6),
-          queue: 0,
+          queue: rounded(visit.queueMs),
           first_byte: visit.firstByteMs === null ? null : rounded(visit.firstByteMs),
           total: rounded(total),
         },

@@ -5,7 +5,7 @@ import type { Decision } from '../contract/decision.schema.ts'
 import { GatewayError, REFUSALS } from '../contract/errors.ts'
 import { parseDuration } from '../contract/units.ts'
 import type { PublicRefusal } from '../server/respond.ts'
-import { ClientLeft } from '../upstreams/forward.ts'
+import { ClientLeft } from '../upstreams/client-left.ts'
 
 /** The policy said no; everything that the caller is told is in the decision. */
 export class PolicyRefusal extends Error {

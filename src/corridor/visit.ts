@@ -11,9 +11,11 @@ import type { Reservation, Standing } from '../limits/ledger.ts'
 import type { Usage } from '../limits/usage-reader.ts'
 import type { Description } from '../policy/describe.ts'
 import type { Decided, Revision } from '../policy/revision.ts'
-import type { AbortSignalLike } from '../upstreams/forward.ts'
-import type { Pool, Target } from '../upstreams/pools.ts'
+import type { AbortSignalLike } from '../upstreams/client-left.ts'
+import type { Place } from '../upstreams/places.ts'
+import type { Pool } from '../upstreams/pools.ts'
 import type { StopHandle } from '../upstreams/relay.ts'
+import type { Target } from '../upstreams/target.ts'
 
 /** Tokens that the server reported or, where it did not, that were counted as they passed. */
 export interface MeasuredUsage extends Usage {
@@ -32,8 +34,13 @@ export class Visit implements AbortSignalLike, StopHandle {
   standings: readonly Standing[] = []
   /** After the policy's rewrite. */
   model: string | null = null
+  /** That could serve it, in the order in which they are asked. */
+  pools: readonly Pool[] = []
+  /** The one that serves it; until then the first that could. */
   pool: Pool | undefined
   target: Target | undefined
+  /** How long it waited for a slot, ms. */
+  queueMs = 0
   /** The decision line is in the log, so what follows is told in an outcome line. */
   recorded = false
   firstByteMs: number | null = null
@@ -66,18 +73,16 @@ export class Visit implements AbortSignalLike, StopHandle {
     return { 'x-request-id': this.requestId, 'x-decision-id': this.id }
   }
 
-  /** A target is busy with this visit from now on, and the one before no longer. */
-  enterTarget(target: Target): void {
-    this.leaveTarget()
-    this.target = target
-    target.state.inFlight++
-    this.#busy = target
+  /** A target is busy with this visit from now on. */
+  enter(place: Place): void {
+    this.#place = place
+    this.pool = place.pool
+    this.target = place.target
   }
 
   leaveTarget(): void {
-    if (this.#busy) this.#busy.state.inFlight--
-    this.#busy = undefined
+    this.#place?.leave()
   }
 
-  #busy: Target | undefined
+  #place: Place | undefined
 }

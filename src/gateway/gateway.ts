@@ -18,8 +18,12 @@ import type { OperatorLog } from '../telemetry/operator-log.ts'
 import { createCarriers } from '../upstreams/carriers.ts'
 import { createDeadlines } from '../upstreams/deadlines.ts'
 import { createDispatcher } from '../upstreams/dispatcher.ts'
+import { createHealth } from '../upstreams/health.ts'
+import { createPlaces } from '../upstreams/places.ts'
 import { createPools } from '../upstreams/pools.ts'
+import { probe } from '../upstreams/probe.ts'
 import { createProxy } from '../upstreams/proxy.ts'
+import { readTargetTls } from '../upstreams/target-tls.ts'
 import { VERSION } from '../version.ts'
 import { type Watcher, watchPath } from '../watcher.ts'
 import { drain } from './drain.ts'
@@ -27,7 +31,7 @@ import { createProviders } from './identity.ts'
 import { openCandidate, openPolicy } from './policies.ts'
 import { rollBack } from './rollback.ts'
 import { createSettings } from './settings.ts'
-import { inFlightOf, poolStatus, readiness } from './status.ts'
+import { poolStatus, queueGauges, readiness, targetGauges } from './status.ts'
 import { readTls, watchTls } from './tls.ts'
 import { openAudit, recordMalformed } from './trail.ts'
 
@@ -35,7 +39,7 @@ export interface Gateway {
   /** Where callers and operators reach it. */
   readonly url: string
   readonly adminUrl: string
-  /** Puts the parts of a new config in force that can change while it serves. */
+  /** Puts the parts of a new config in force that can change while it serves. @throws when a target's TLS file is no good; then nothing changes. */
   applyConfig(next: GatewayConfig): void
   /** Looks at the policy's source now. */
   reloadPolicy(): Promise<void>
@@ -71,8 +75,28 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const steady = (): number => origin + performance.now()
   const startedAt = now()
 
-  const metrics: Metrics = createMetrics({ models: () => pools.models(), inFlight: () => inFlightOf(pools) })
-  const pools = createPools({ now: steady, onChange: (pool, target, up) => metrics.target(pool, target, up) })
+  const metrics: Metrics = createMetrics({
+    models: () => pools.models(),
+    targets: () => targetGauges(pools, steady()),
+    queues: () => queueGauges(pools, places),
+  })
+  const pools = createPools({
+    now: steady,
+    random: Math.random,
+    queued: name => places.queued(name),
+    readTls: readTargetTls,
+  })
+  const deadlines = createDeadlines(steady)
+  const places = createPlaces({ pools, deadlines, now: steady })
+  const health = createHealth({
+    pools,
+    deadlines,
+    probe,
+    now: steady,
+    random: Math.random,
+    onNews: places.look,
+  })
+  const carrier = createCarriers(createDispatcher(steady), createProxy(steady))
   pools.configure(config.pools)
   const providers = createProviders({ log, now })
   const settings = createSettings({ config, log, now, providers })
@@ -94,8 +118,6 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const candidate =
     candidateSource && createCandidate({ current: candidateSource.current, onFlip: metrics.flip })
   const ledger = createLedger()
-  const carrier = createCarriers(createDispatcher(), createProxy())
-  const deadlines = createDeadlines(steady)
   const recorder = createRecorder({
     audit,
     metrics,
@@ -107,7 +129,9 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const passage = createPassage({
     carrier,
     pools,
+    places,
     deadlines,
+    retried: metrics.retry,
     expiries: createDeadlines(now),
     recorder,
     metrics,
@@ -151,6 +175,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     rollbackPolicy: revision => rollBack(policy, revision),
   })
 
+  health.follow()
   await Promise.all([policy.reload(), candidateSource?.reload()])
   const watchers: Watcher[] = [providers]
   if (tls) watchers.push(watchTls(tlsFiles, tls, log, publicListener.renewTls))
@@ -169,7 +194,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       version: VERSION,
       uptime_seconds: Math.floor((now() - startedAt) / 1000),
       policy: { ...policy.status(), ...(candidate ? { candidate: candidate.status() } : {}) },
-      pools: poolStatus(pools, steady()),
+      pools: poolStatus(pools, places, steady()),
       store: { engine: config.store.engine, ok: true },
       audit: audit.state(),
     }
@@ -177,6 +202,9 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
 
   function applyConfig(next: GatewayConfig): void {
     pools.configure(next.pools)
+    carrier.keep(pools.all().flatMap(pool => pool.targets))
+    health.follow()
+    places.look()
     settings.apply(next)
     if (next.identity.apiKeys.file !== keysFile) {
       void keysWatcher.close()
@@ -193,6 +221,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     await drain(publicListener, pipeline, hurry ? 0 : parseDuration(config.listen.drain))
     await audit.write(eventRecord('gateway.stopped', now())).catch(() => {})
     await adminListener.close()
+    health.close()
     carrier.close()
     policy.close()
     candidateSource?.close()

@@ -3,7 +3,11 @@
  */
 import type { AuditLog } from '../audit/log.ts'
 import type { Activation } from '../policy/activation.ts'
+import type { TargetGauges } from '../telemetry/metrics.ts'
+import { isOpen } from '../upstreams/condition.ts'
+import type { Places } from '../upstreams/places.ts'
 import type { Pools } from '../upstreams/pools.ts'
+import { freshReading, slotsOf, type Target } from '../upstreams/target.ts'
 
 export function readiness(stopping: boolean, policy: Activation, audit: AuditLog, pools: Pools) {
   const checks = {
@@ -16,28 +20,63 @@ export function readiness(stopping: boolean, policy: Activation, audit: AuditLog
   return { ok: Object.values(checks).every(Boolean), checks }
 }
 
-export function poolStatus(pools: Pools, at: number): object {
+/** @param at - On the clock of the targets' states. */
+export function poolStatus(pools: Pools, places: Pick<Places, 'queued'>, at: number): object {
   return Object.fromEntries(
     pools.all().map(pool => [
       pool.name,
       {
         models: pool.models,
-        targets: pool.targets.map(({ state, weight }) => ({
-          url: state.url,
-          healthy: state.failures === 0 || state.ejectedUntil <= at,
-          in_flight: state.inFlight,
-          failures: state.failures,
-          weight,
-        })),
+        queued: places.queued(pool.name),
+        targets: pool.targets.map(target => targetStatus(target, pools.healthy(target), at)),
       },
     ]),
   )
 }
 
-export function inFlightOf(pools: Pools): { pool: string; target: string; count: number }[] {
-  return pools
-    .all()
-    .flatMap(pool =>
-      pool.targets.map(({ state }) => ({ pool: pool.name, target: state.url, count: state.inFlight })),
-    )
+function targetStatus(target: Target, healthy: boolean, at: number): object {
+  const { state, kind, weight } = target
+  const slots = slotsOf(target, at)
+  const reading = freshReading(state, at)
+  return {
+    url: state.url,
+    kind,
+    healthy,
+    in_flight: state.inFlight,
+    slots: Number.isFinite(slots) ? slots : null,
+    weight,
+    failures: state.failures,
+    breaker: state.openUntil === 0 ? 'closed' : isOpen(state, at) ? 'open' : 'half_open',
+    first_byte_ms: state.firstByteMs === undefined ? null : Math.round(state.firstByteMs),
+    ...(reading
+      ? {
+          told: {
+            foreign: reading.foreign,
+            loaded: reading.loaded ? [...reading.loaded] : null,
+            cache_use: reading.cacheUse ?? null,
+          },
+        }
+      : {}),
+  }
+}
+
+/** @param at - On the clock of the targets' states. */
+export function targetGauges(pools: Pools, at: number): TargetGauges[] {
+  return pools.all().flatMap(pool =>
+    pool.targets.map(target => {
+      const slots = slotsOf(target, at)
+      return {
+        pool: pool.name,
+        target: target.state.url,
+        up: pools.healthy(target),
+        inFlight: target.state.inFlight,
+        slots: Number.isFinite(slots) ? slots : undefined,
+        breakerOpen: isOpen(target.state, at),
+      }
+    }),
+  )
+}
+
+export function queueGauges(pools: Pools, places: Pick<Places, 'queued'>): { pool: string; depth: number }[] {
+  return pools.all().map(({ name }) => ({ pool: name, depth: places.queued(name) }))
 }

@@ -27,7 +27,8 @@ export interface Metrics {
   /** A decision that the candidate would have made otherwise. */
   flip(): void
   policy(revision: string): void
-  target(pool: string, target: string, up: boolean): void
+  /** A request was sent to another target. */
+  retry(pool: string, why: string): void
   auditRecords(count: number, outcome: 'written' | 'failed'): void
   /** In the exposition format of Prometheus. */
   text(): Promise<string>
@@ -37,7 +38,19 @@ export interface Metrics {
 export interface MetricsNeeds {
   /** The models that pools serve: the only ones that become labels. */
   models(): readonly string[]
-  inFlight(): readonly { readonly pool: string; readonly target: string; readonly count: number }[]
+  targets(): readonly TargetGauges[]
+  queues(): readonly { readonly pool: string; readonly depth: number }[]
+}
+
+export interface TargetGauges {
+  readonly pool: string
+  /** Its URL, without credentials. */
+  readonly target: string
+  readonly up: boolean
+  readonly inFlight: number
+  /** Undefined where there is no limit. */
+  readonly slots: number | undefined
+  readonly breakerOpen: boolean
 }
 
 /** From a refusal of half a millisecond to a stream of five minutes. */
@@ -51,7 +64,7 @@ const DECISION_BUCKETS = [
 /** A rule is named by the policy; one that makes names up at run time must not fill the memory. */
 const MOST_NAMES = 200
 
-export function createMetrics({ models, inFlight }: MetricsNeeds): Metrics {
+export function createMetrics({ models, targets, queues }: MetricsNeeds): Metrics {
   const registers = [new Registry()]
   const [registry] = registers as [Registry]
   collectDefaultMetrics({ register: registry })
@@ -105,18 +118,37 @@ export function createMetrics({ models, inFlight }: MetricsNeeds): Metrics {
     [],
   )
   const info = gauge('sallyport_policy_info', 'The revision in force', ['revision'])
-  const up = gauge('sallyport_target_up', 'Whether a target takes connections', ['pool', 'target'])
   const audit = counter('sallyport_audit_records_total', 'Audit records', ['sink', 'outcome'])
-  new Gauge({
-    name: 'sallyport_target_in_flight',
-    help: 'Requests that a target is working on',
-    labelNames: ['pool', 'target'],
-    registers,
-    collect() {
-      this.reset()
-      for (const { pool, target, count } of inFlight()) this.set({ pool, target }, count)
-    },
-  })
+  const retries = counter('sallyport_retries_total', 'Requests sent to another target', ['pool', 'reason'])
+  /** Read when they are asked for, as much of it changes with time alone. */
+  const read = <T>(
+    name: string,
+    help: string,
+    of: () => readonly T[],
+    show: (gauge: Gauge, one: T) => void,
+  ) =>
+    new Gauge({
+      name,
+      help,
+      labelNames: ['pool', 'target'],
+      registers,
+      collect() {
+        this.reset()
+        for (const one of of()) show(this, one)
+      },
+    })
+  const ofTarget = (name: string, help: string, value: (target: TargetGauges) => number | undefined) =>
+    read(name, help, targets, (gauge, one) => {
+      const number = value(one)
+      if (number !== undefined) gauge.set({ pool: one.pool, target: one.target }, number)
+    })
+  ofTarget('sallyport_target_up', 'Whether a target takes requests', ({ up }) => Number(up))
+  ofTarget('sallyport_target_in_flight', 'Requests that a target is working on', one => one.inFlight)
+  ofTarget('sallyport_target_slots', 'How many it can work on, where that is known', one => one.slots)
+  ofTarget('sallyport_target_breaker_open', 'Whether its breaker is open', one => Number(one.breakerOpen))
+  read('sallyport_queue_depth', 'Requests that wait for a slot', queues, (gauge, { pool, depth }) =>
+    gauge.set({ pool }, depth),
+  )
 
   const rules = boundedNames()
   const codes = boundedNames()
@@ -150,7 +182,7 @@ export function createMetrics({ models, inFlight }: MetricsNeeds): Metrics {
       info.reset()
       info.set({ revision }, 1)
     },
-    target: (pool, target, isUp) => up.set({ pool, target }, isUp ? 1 : 0),
+    retry: (pool, reason) => retries.inc({ pool, reason }),
     auditRecords: (count, outcome) => audit.inc({ sink: 'file', outcome }, count),
   }
 }

@@ -53,8 +53,15 @@ function followConfig(file: string, first: GatewayConfig, gateway: Gateway, log:
     refused = ''
     const { live, restart } = changesBetween(inForce, config)
     if (live.length + restart.length === 0) return
+    try {
+      gateway.applyConfig(config)
+    } catch (error) {
+      const { message } = error as Error
+      if (message !== refused) log.error('config_refused', { message })
+      refused = message
+      return
+    }
     inForce = config
-    gateway.applyConfig(config)
     log.info('config_applied', { sections: live })
     if (restart.length > 0) log.warn('config_needs_restart', { sections: restart })
   }

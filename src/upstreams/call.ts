@@ -1,6 +1,7 @@
 /**
  * A call to a target, whoever carries it: what goes out, and what comes back.
  */
+import type { Origin } from './origin.ts'
 
 export interface UpstreamRequest {
   readonly method: string
@@ -27,7 +28,11 @@ export interface UpstreamCall {
 
 /** Sends requests to targets. */
 export interface Carrier {
-  send(origin: URL, request: UpstreamRequest, events: UpstreamEvents): UpstreamCall
+  send(origin: Origin, request: UpstreamRequest, events: UpstreamEvents): UpstreamCall
+  /** Closes the connections to an origin that nobody uses. */
+  closeIdle(origin: Origin): void
+  /** Forgets all other origins; what still runs there goes on. */
+  keep(origins: readonly Origin[]): void
   close(): void
 }
 

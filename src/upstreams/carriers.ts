@@ -7,6 +7,14 @@ export function createCarriers(dispatcher: Carrier, proxy: Carrier): Carrier {
   return {
     send: (origin, request, events) =>
       (request.body === undefined ? proxy : dispatcher).send(origin, request, events),
+    closeIdle(origin) {
+      dispatcher.closeIdle(origin)
+      proxy.closeIdle(origin)
+    },
+    keep(origins) {
+      dispatcher.keep(origins)
+      proxy.keep(origins)
+    },
     close() {
       dispatcher.close()
       proxy.close()

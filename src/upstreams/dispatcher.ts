@@ -15,6 +15,7 @@ import {
   type UpstreamEvents,
   type UpstreamRequest,
 } from './call.ts'
+import { OLDEST_CONNECTION_MS, type Origin, originKey, tlsOptions } from './origin.ts'
 
 /** Connections to one origin that wait for work; more of them are closed. */
 const MOST_FREE = 256
@@ -27,29 +28,35 @@ interface Line {
   readonly home: Line[]
   /** Has served since it was connected. */
   used: boolean
+  connectedAt: number
 }
 
-export function createDispatcher(): Carrier {
+/** @param now - Milliseconds on a clock that does not go back. */
+export function createDispatcher(now: () => number): Carrier {
   const free = new Map<string, Line[]>()
   const open = new Set<Client>()
 
-  function lineTo(origin: URL): Line {
-    const home = free.get(origin.origin) ?? []
-    free.set(origin.origin, home)
+  function lineTo(origin: Origin): Line {
+    const key = originKey(origin)
+    const home = free.get(key) ?? []
+    free.set(key, home)
     return home.pop() ?? connect(origin, home)
   }
 
-  function connect(origin: URL, home: Line[]): Line {
-    const client = new Client(origin.origin, {
+  function connect({ url, tls }: Origin, home: Line[]): Line {
+    const client = new Client(url.origin, {
       pipelining: 1,
       keepAliveTimeout: KEPT_MS,
       // Whoever waits for an answer knows for how long.
       headersTimeout: 0,
       bodyTimeout: 0,
-      connect: { timeout: 0 },
+      connect: { timeout: 0, ...tlsOptions(tls) },
     })
-    const line: Line = { client, home, used: false }
+    const line: Line = { client, home, used: false, connectedAt: now() }
     open.add(client)
+    client.on('connect', () => {
+      line.connectedAt = now()
+    })
     client.on('disconnect', () => {
       line.used = false
       // One that has work again connects again.
@@ -60,7 +67,8 @@ export function createDispatcher(): Carrier {
 
   function release(line: Line): void {
     line.used = true
-    if (line.home.length < MOST_FREE && open.has(line.client)) line.home.push(line)
+    const young = now() - line.connectedAt < OLDEST_CONNECTION_MS
+    if (young && line.home.length < MOST_FREE && open.has(line.client)) line.home.push(line)
     else drop(line)
   }
 
@@ -75,11 +83,22 @@ export function createDispatcher(): Carrier {
       const line = lineTo(origin)
       const call = new Call(events, line, release, drop)
       try {
-        line.client.dispatch(dispatched(origin, request), call)
+        line.client.dispatch(dispatched(origin.url, request), call)
       } catch (fault) {
         call.onResponseError(undefined, fault as Error)
       }
       return call
+    },
+    closeIdle(origin) {
+      for (const line of [...(free.get(originKey(origin)) ?? [])]) drop(line)
+    },
+    keep(origins) {
+      const kept = new Set(origins.map(originKey))
+      for (const [key, lines] of free) {
+        if (kept.has(key)) continue
+        for (const line of [...lines]) drop(line)
+        free.delete(key)
+      }
     },
     close() {
       for (const client of open) void client.destroy()
@@ -90,12 +109,12 @@ export function createDispatcher(): Carrier {
 }
 
 function dispatched(
-  origin: URL,
+  url: URL,
   { method, target, headers, body }: UpstreamRequest,
 ): Dispatcher.DispatchOptions {
   return {
     method: method as Dispatcher.HttpMethod,
-    path: origin.pathname.replace(/\/+$/, '') + target,
+    path: url.pathname.replace(/\/+$/, '') + target,
     headers: headers as Record<string, string>,
     body: body ?? null,
   }

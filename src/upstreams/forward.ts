@@ -1,135 +1,170 @@
 /**
- * Forward: sends a request to a target of a pool and waits for the head of its answer.
+ * Forward: brings a request to a target that answers it, and waits for the head of the answer.
  *
- * A target that cannot be reached is passed over for the next one, while nothing was sent to the
- * client: at most once each, but for a kept connection that the server had closed meanwhile.
+ * A target that did not process it is passed over for the next one, while nothing was sent to the
+ * client, and never asked a second time; the pools that the policy names are asked in turn.
  */
 import { GatewayError } from '../contract/errors.ts'
-import type { Answer, Carrier, UpstreamCall, UpstreamRequest } from './call.ts'
-import type { Deadlines, Watched } from './deadlines.ts'
-import type { Pool, Pools, Target } from './pools.ts'
+import { type AttemptNeeds, attemptOn, type Failure, type Head } from './attempt.ts'
+import { type Answer, discard, type UpstreamRequest } from './call.ts'
+import { type AbortSignalLike, ClientLeft } from './client-left.ts'
+import { countFirstByte } from './condition.ts'
+import type { Place, Places } from './places.ts'
+import type { Pool, Pools } from './pools.ts'
+import { retryAfterMs } from './retry-after.ts'
+import type { Target, TargetState } from './target.ts'
 
-export interface Answered {
+export interface Answered extends Head {
   readonly target: Target
-  readonly answer: Answer
-  abort(): void
+  readonly pool: Pool
 }
 
-export interface ForwardNeeds {
-  readonly carrier: Carrier
-  readonly pools: Pick<Pools, 'pick' | 'failed' | 'answered'>
-  readonly deadlines: Deadlines
-  /** Milliseconds on the clock of the deadlines. */
-  now(): number
+export interface ForwardNeeds extends AttemptNeeds {
+  readonly pools: Pick<Pools, 'failed' | 'answered' | 'rests'>
+  readonly places: Pick<Places, 'take' | 'takeNow'>
+  /** Tells of a request that is sent to another target, and why. */
+  retried(pool: string, why: 'connection' | 'status'): void
 }
 
 export interface ForwardRequest {
-  readonly pool: Pool
-  /** Already counted as in flight by `onTarget`, once for each target that is tried. */
-  requestFor(target: Target): UpstreamRequest
+  /** In the order in which they are asked. */
+  readonly pools: readonly Pool[]
+  readonly principal: string
+  readonly priority: number
+  /** After the policy's rewrite. */
+  readonly model: string | null
+  /** Of the conversation, where the pool's balance wants one. */
+  keyFor(pool: Pool): number | undefined
+  /** When the request came, on the clock of the deadlines. */
+  readonly began: number
+  requestFor(target: Target, pool: Pool): UpstreamRequest
   /** Ends the attempt when the client has left. */
   readonly left: AbortSignalLike
-  onTarget(target: Target): void
+  onPlace(place: Place): void
+  /** So many milliseconds went by before there was a slot. */
+  onWaited(ms: number): void
 }
 
-/** The little of an AbortSignal that is needed, without its cost. */
-export interface AbortSignalLike {
-  readonly aborted: boolean
-  onAbort: (() => void) | undefined
-}
+/** These say that the target did not process the request. */
+const NOT_PROCESSED: ReadonlySet<number> = new Set([429, 502, 503])
 
-/** The client went away before there was an answer. */
-export class ClientLeft extends Error {
-  override readonly name = 'ClientLeft'
-}
-
-/** The connection never carried the request, or broke before a byte of an answer. */
-const NOT_PROCESSED = new Set([
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'EPIPE',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'ETIMEDOUT',
-])
+/** A connection that stood, and broke before a byte of an answer. */
+const BROKE_BEFORE_A_BYTE: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE'])
 
 /**
  * @throws GatewayError `upstream_unavailable` when no target could be reached, `upstream_timeout`
- *   when one took the request and did not answer in time. @throws ClientLeft
+ *   when one took the request and did not answer in time, `overloaded` when there was no slot.
+ *   @throws ClientLeft
  */
 export async function forward(request: ForwardRequest, needs: ForwardNeeds): Promise<Answered> {
-  const tried = new Set<Target>()
-  let last: unknown
+  const { pools, places, now } = needs
+  const tried = new Set<TargetState>()
+  let retriesLeft = Math.max(...request.pools.map(({ retry }) => retry.attempts))
+  request.pools[0]?.retries.count()
+  let place = await firstPlace()
   for (;;) {
-    const target = needs.pools.pick(request.pool, tried)
-    if (!target) {
-      throw new GatewayError('upstream_unavailable', `no target of ${request.pool.name} could be reached`, {
-        cause: last,
-      })
-    }
-    tried.add(target)
-    request.onTarget(target)
-    let attempt = await attemptOn(target, request, needs)
-    if ('error' in attempt && attempt.stale) attempt = await attemptOn(target, request, needs)
+    const { target, pool } = place
+    tried.add(target.state)
+    request.onPlace(place)
+    const sentAt = now()
+    const attempt = await attemptOn(
+      target,
+      {
+        request: request.requestFor(target, pool),
+        timeouts: pool.timeouts,
+        totalBy: totalBy(pool),
+        left: request.left,
+      },
+      needs,
+    )
     if ('answer' in attempt) {
-      needs.pools.answered(target)
-      return attempt
-    }
-    if (attempt.error instanceof ClientLeft || attempt.error instanceof GatewayError) throw attempt.error
-    needs.pools.failed(target)
-    last = attempt.error
-    if (!NOT_PROCESSED.has(attempt.error.code ?? '')) {
-      throw new GatewayError('upstream_unavailable', `${target.state.url}: ${attempt.error.message}`, {
-        cause: last,
-      })
+      countFirstByte(target.state, now() - sentAt, now())
+      const another = judged(attempt.answer, place)
+      if (!another) return { ...attempt, target, pool }
+      discard(attempt.answer)
+      place.leave()
+      needs.retried(pool.name, 'status')
+      place = another
+    } else {
+      place.leave()
+      place = await afterFailure(attempt, place)
+      needs.retried(pool.name, 'connection')
     }
   }
-}
 
-type Attempt = Answered | { readonly error: NodeJS.ErrnoException; readonly stale: boolean }
+  function totalBy(pool: Pool): number {
+    return request.began + pool.timeouts.total
+  }
 
-function attemptOn(target: Target, request: ForwardRequest, needs: ForwardNeeds): Promise<Attempt> {
-  const { timeouts } = request.pool
-  return new Promise(resolve => {
-    if (request.left.aborted) return resolve({ error: new ClientLeft(), stale: false })
-    let call: UpstreamCall | undefined
-    let connected = false
-    const watched: Watched = {
-      dueAt: needs.now() + timeouts.connect,
-      onDue: () => {
-        call?.abort()
-        finish({ error: connected ? tooSlow(target) : connectTimeout(), stale: false })
-      },
+  function wishFor(pool: Pool) {
+    const { principal, priority, model, left } = request
+    return { tried, principal, priority, model, left, key: request.keyFor(pool), totalBy: totalBy(pool) }
+  }
+
+  /** @param last - Why another place is looked for. */
+  async function firstPlace(last?: Error): Promise<Place> {
+    let refused: unknown
+    const from = now()
+    try {
+      for (const pool of request.pools) {
+        try {
+          const found = await places.take(pool, wishFor(pool))
+          if (found) return found
+        } catch (error) {
+          if (!(error instanceof GatewayError)) throw error
+          refused = error
+        }
+      }
+    } finally {
+      request.onWaited(now() - from)
     }
+    throw refused ?? unavailable(last)
+  }
 
-    function finish(attempt: Attempt): void {
-      needs.deadlines.forget(watched)
-      request.left.onAbort = undefined
-      resolve(attempt)
-    }
-
-    request.left.onAbort = () => {
-      call?.abort()
-      finish({ error: new ClientLeft(), stale: false })
-    }
-    needs.deadlines.watch(watched)
-    call = needs.carrier.send(target.url, request.requestFor(target), {
-      onConnected() {
-        connected = true
-        watched.dueAt = needs.now() + timeouts.firstByte
-      },
-      onAnswer: answer => finish({ target, answer, abort: () => call?.abort() }),
-      onError: (error, reused) => finish({ error, stale: reused && error.code === 'ECONNRESET' }),
+  function unavailable(last: Error | undefined): GatewayError {
+    const names = request.pools.map(({ name }) => name).join(', ')
+    const why = last ? `: ${last.message}` : ''
+    return new GatewayError('upstream_unavailable', `no target of ${names} could be reached${why}`, {
+      cause: last,
     })
-  })
-}
+  }
 
-function tooSlow(target: Target): GatewayError {
-  return new GatewayError('upstream_timeout', `${target.state.url} did not begin to answer in time`)
-}
+  /** Counts an answer for or against its target. @returns Where to go instead, if the target did not process the request. */
+  function judged(answer: Answer, { target, pool }: Place): Place | undefined {
+    const { status } = answer
+    if (status >= 500 && status !== 501) pools.failed(target, pool, 'failed')
+    else pools.answered(target)
+    if (!NOT_PROCESSED.has(status)) return undefined
+    const restMs = retryAfterMs(answer.header('retry-after'), answer.header('date'))
+    if (restMs !== undefined) pools.rests(target, restMs)
+    return retriesLeft > 0 ? placeNow(pool) : undefined
+  }
 
-function connectTimeout(): NodeJS.ErrnoException {
-  return Object.assign(new Error('the connection took too long'), { code: 'ETIMEDOUT' })
+  /** A place that is free at once: an answer that is there is not held back for one that may come. */
+  function placeNow({ retries, retry }: Pool): Place | undefined {
+    for (const pool of request.pools) {
+      const found = places.takeNow(pool, wishFor(pool))
+      if (!found) continue
+      if (retries.take(retry.budget)) {
+        retriesLeft--
+        return found
+      }
+      found.leave()
+      return undefined
+    }
+    return undefined
+  }
+
+  /** A connection that never stood costs nobody anything, so it is not counted as a retry. */
+  async function afterFailure({ error, connected }: Failure, { target, pool }: Place): Promise<Place> {
+    if (error instanceof ClientLeft) throw error
+    pools.failed(target, pool, error instanceof GatewayError ? 'failed' : 'unreachable')
+    if (error instanceof GatewayError) throw error
+    if (connected && !mayTryAgain(error, pool)) throw unavailable(error)
+    return firstPlace(error)
+  }
+
+  function mayTryAgain({ code }: NodeJS.ErrnoException, { retries, retry }: Pool): boolean {
+    return BROKE_BEFORE_A_BYTE.has(code ?? '') && retriesLeft-- > 0 && retries.take(retry.budget)
+  }
 }

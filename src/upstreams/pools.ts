@@ -1,20 +1,54 @@
 /**
  * Pools: which servers there are, what they are doing, and which is next.
  *
- * How a target is doing is kept by its URL and not by the config, so in-flight counts and
- * ejections survive a reload.
+ * How a target is doing is kept by its URL, and who waits by the pool's name, so that both survive a
+ * reload of the config.
  */
-import type { PoolConfig, TargetConfig } from '../contract/config/pools.ts'
+import type { PoolConfig, TargetTlsConfig } from '../contract/config/pools.ts'
 import type { PoolFacts } from '../contract/input.schema.ts'
-import { parseDuration } from '../contract/units.ts'
+import { parseDuration, parseSize } from '../contract/units.ts'
+import { type Balance, createBalance } from './balance/balance.ts'
+import {
+  type BreakerSettings,
+  type CheckThresholds,
+  countAnswer,
+  countCheck,
+  countFailure,
+  type FailureKind,
+  isOpen,
+  isStanding,
+  letRest,
+} from './condition.ts'
+import { rankOf } from './rank.ts'
+import { createRetryBudget, type RetryBudget } from './retry-budget.ts'
+import {
+  builtTarget,
+  hasSlot,
+  newState,
+  shownUrl,
+  type Target,
+  type TargetState,
+  type TargetTls,
+} from './target.ts'
 
 export interface Pool {
   readonly name: string
   readonly models: readonly string[]
   readonly targets: readonly Target[]
+  readonly balance: Balance
+  /** How much of a conversation's beginning counts; undefined where it does not matter. */
+  readonly prefixCharacters: number | undefined
   readonly forwardHeaders: ReadonlySet<string>
   readonly passErrors: boolean
+  /** Undefined: targets are not asked. */
+  readonly health: HealthSettings | undefined
   readonly timeouts: Timeouts
+  readonly retry: { readonly attempts: number; readonly budget: number }
+  readonly breaker: BreakerSettings
+  readonly queue: { readonly max: number; readonly timeoutMs: number }
+  readonly answer: AnswerCaps
+  /** By name, and so older than this config. */
+  readonly retries: RetryBudget
 }
 
 /** Milliseconds. */
@@ -25,26 +59,28 @@ export interface Timeouts {
   readonly total: number
 }
 
-export interface Target {
-  readonly url: URL
-  readonly weight: number
-  readonly headers: Readonly<Record<string, string>>
-  readonly state: TargetState
+/** Bytes and milliseconds; Infinity where there is no cap. */
+export interface AnswerCaps {
+  readonly maxBytes: number
+  readonly maxMs: number
 }
 
-/** Belongs to a URL and outlives every config. */
-export interface TargetState {
-  /** As configured, without a trailing slash. */
-  readonly url: string
-  inFlight: number
-  /** Connections that failed one after the other. */
-  failures: number
-  /** Passed over until then. */
-  ejectedUntil: number
+export interface HealthSettings extends CheckThresholds {
+  readonly path: string
+  readonly intervalMs: number
+  readonly timeoutMs: number
+}
+
+export interface Wish {
+  /** Not to be asked again. */
+  readonly tried: ReadonlySet<TargetState>
+  /** After the policy's rewrite. */
+  readonly model: string | null
+  readonly key: number | undefined
 }
 
 export interface Pools {
-  /** Puts a new config in force; targets that stay keep their state. */
+  /** Puts a new config in force; targets that stay keep their state. @throws Error when a file of a target's TLS is no good; then nothing changes. */
   configure(config: Readonly<Record<string, PoolConfig>>): void
   named(name: string): Pool | undefined
   /** The first pool, in the order of the config, whose models hold this one. */
@@ -52,69 +88,96 @@ export interface Pools {
   all(): readonly Pool[]
   models(): readonly string[]
   facts(): Record<string, PoolFacts>
-  /** The target with least in flight, by weight, among those not tried yet and not ejected. */
-  pick(pool: Pool, tried: ReadonlySet<Target>): Target | undefined
-  /** Whether some target takes connections, as far as is known. */
+  /** The next target for a request; `busy` when all that could take it have no slot free, undefined when there is none. */
+  pick(pool: Pool, wish: Wish): Target | 'busy' | undefined
+  /** Whether some target takes requests, as far as is known. */
   standing(pool: Pool): boolean
-  /** The target did not take a connection: it is passed over for a while, longer each time. */
-  failed(target: Target): void
+  healthy(target: Target): boolean
+  failed(target: Target, pool: Pool, kind: FailureKind): void
   answered(target: Target): void
+  /** It answered that it has too much to do. */
+  rests(target: Target, forMs: number): void
+  checked(state: TargetState, passed: boolean, thresholds: CheckThresholds): void
 }
-
-const FIRST_EJECTION_MS = 1000
-const LONGEST_EJECTION_MS = 30_000
 
 export interface PoolsNeeds {
   /** Milliseconds on a clock that does not go back. */
   now(): number
-  onChange(pool: string, target: string, up: boolean): void
+  /** At least 0, less than 1. */
+  random(): number
+  /** How many wait for a pool. */
+  queued(pool: string): number
+  readTls(files: TargetTlsConfig): TargetTls
 }
 
-export function createPools({ now, onChange }: PoolsNeeds): Pools {
+export function createPools({ now, random, queued, readTls }: PoolsNeeds): Pools {
   const states = new Map<string, TargetState>()
+  const budgets = new Map<string, RetryBudget>()
   let pools: readonly Pool[] = []
   let models: readonly string[] = []
-  let turn = 0
-
-  function stateOf(url: string): TargetState {
-    const known = states.get(url)
-    if (known) return known
-    const state = { url, inFlight: 0, failures: 0, ejectedUntil: 0 }
-    states.set(url, state)
-    return state
-  }
 
   function built(name: string, config: PoolConfig): Pool {
     const { connect, firstByte, idle, total } = config.timeouts
+    const { health, answer } = config
     return {
       name,
       models: config.models,
-      targets: config.targets.map(target => builtTarget(target, stateOf(target.url.replace(/\/+$/, '')))),
+      targets: config.targets.map(target => {
+        const url = shownUrl(target.url)
+        const state = kept(states, url, () => newState(url))
+        return builtTarget(target, state, target.tls && readTls(target.tls))
+      }),
+      balance: createBalance(config.balance, random),
+      prefixCharacters: config.balance === 'prefix' ? config.prefix.characters : undefined,
       forwardHeaders: new Set(config.forwardHeaders.map(header => header.toLowerCase())),
       passErrors: config.upstreamErrors === 'pass',
+      health: health
+        ? {
+            path: health.path,
+            intervalMs: parseDuration(health.interval),
+            timeoutMs: parseDuration(health.timeout),
+            healthyAfter: health.healthyAfter,
+            unhealthyAfter: health.unhealthyAfter,
+          }
+        : undefined,
       timeouts: {
         connect: parseDuration(connect),
         firstByte: parseDuration(firstByte),
         idle: parseDuration(idle),
         total: parseDuration(total),
       },
+      retry: config.retry,
+      breaker: { failures: config.breaker.failures, openForMs: parseDuration(config.breaker.openFor) },
+      queue: { max: config.queue.max, timeoutMs: parseDuration(config.queue.timeout) },
+      answer: {
+        maxBytes: answer.maxBytes === undefined ? Number.POSITIVE_INFINITY : parseSize(answer.maxBytes),
+        maxMs:
+          answer.maxDuration === undefined ? Number.POSITIVE_INFINITY : parseDuration(answer.maxDuration),
+      },
+      retries: kept(budgets, name, () => createRetryBudget(now)),
     }
   }
 
   function configure(config: Readonly<Record<string, PoolConfig>>): void {
     pools = Object.entries(config).map(([name, pool]) => built(name, pool))
     models = [...new Set(pools.flatMap(pool => pool.models))]
-    const kept = new Set(pools.flatMap(pool => pool.targets.map(target => target.state.url)))
-    for (const [url, state] of states) if (!kept.has(url) && state.inFlight === 0) states.delete(url)
-    for (const pool of pools)
-      for (const { state } of pool.targets) onChange(pool.name, state.url, state.failures === 0)
+    const named = new Set(pools.flatMap(pool => pool.targets.map(target => target.state)))
+    for (const [url, state] of states) if (!named.has(state) && state.inFlight === 0) states.delete(url)
+    for (const name of budgets.keys()) if (!Object.hasOwn(config, name)) budgets.delete(name)
   }
 
-  function tell({ state }: Target, up: boolean): void {
-    for (const pool of pools) {
-      if (pool.targets.some(target => target.state === state)) onChange(pool.name, state.url, up)
-    }
+  /** Whether, without this target, at least half of each of its pools would still take requests. */
+  function spare({ state }: Target, at: number): boolean {
+    return pools
+      .filter(pool => pool.targets.some(target => target.state === state))
+      .every(({ targets }) => {
+        const others = targets.filter(target => target.state !== state && isStanding(target.state, at))
+        return others.length > 0 && others.length * 2 >= targets.length
+      })
   }
+
+  const standingIn = (pool: Pool, at: number): number =>
+    pool.targets.reduce((count, { state }) => count + (isStanding(state, at) ? 1 : 0), 0)
 
   return {
     configure,
@@ -122,56 +185,54 @@ export function createPools({ now, onChange }: PoolsNeeds): Pools {
     serving: model => pools.find(pool => pool.models.includes(model)),
     all: () => pools,
     models: () => models,
-    facts: () => Object.fromEntries(pools.map(pool => [pool.name, factsOf(pool, now())])),
-    standing: pool => pool.targets.some(target => target.state.ejectedUntil <= now()),
-    pick(pool, tried) {
+    facts() {
       const at = now()
-      const untried = pool.targets.filter(target => !tried.has(target))
-      const standing = untried.filter(target => target.state.ejectedUntil <= at)
-      // When all are ejected, asking one of them beats refusing everybody.
-      return leastLoaded(standing.length > 0 ? standing : untried, turn++)
+      return Object.fromEntries(
+        pools.map(pool => [
+          pool.name,
+          {
+            models: pool.models,
+            healthy: standingIn(pool, at),
+            targets: pool.targets.length,
+            in_flight: pool.targets.reduce((sum, { state }) => sum + state.inFlight, 0),
+            queued: queued(pool.name),
+          },
+        ]),
+      )
     },
-    failed(target) {
-      const { state } = target
-      state.failures++
-      state.ejectedUntil =
-        now() + Math.min(LONGEST_EJECTION_MS, FIRST_EJECTION_MS * 2 ** (state.failures - 1))
-      if (state.failures === 1) tell(target, false)
+    standing: pool => standingIn(pool, now()) > 0,
+    healthy: ({ state }) => isStanding(state, now()),
+    pick(pool, { tried, model, key }) {
+      const at = now()
+      const untried = pool.targets.filter(target => !tried.has(target.state))
+      const standing = untried.filter(target => isStanding(target.state, at))
+      // When none stands, asking one of them beats refusing everybody; but an open breaker is obeyed.
+      const able = standing.length > 0 ? standing : untried.filter(target => !isOpen(target.state, at))
+      if (able.length === 0) return undefined
+      const free = able.filter(target => hasSlot(target, at))
+      if (free.length === 0) return 'busy'
+      return pool.balance.choose(bestRanked(free, model, at), { now: at, key })
     },
-    answered(target) {
-      const { state } = target
-      if (state.failures === 0) return
-      state.failures = 0
-      state.ejectedUntil = 0
-      tell(target, true)
-    },
+    failed: (target, pool, kind) =>
+      countFailure(target.state, kind, pool.breaker, spare(target, now()), now()),
+    answered: ({ state }) => countAnswer(state, now()),
+    rests: ({ state }, forMs) => letRest(state, forMs, now()),
+    checked: (state, passed, thresholds) => countCheck(state, passed, thresholds, now()),
   }
 }
 
-function builtTarget(config: TargetConfig, state: TargetState): Target {
-  const credential = config.apiKey === undefined ? {} : { authorization: `Bearer ${config.apiKey}` }
-  const own = Object.fromEntries(
-    Object.entries(config.headers).map(([name, value]) => [name.toLowerCase(), value]),
-  )
-  return { url: new URL(config.url), weight: config.weight, headers: { ...credential, ...own }, state }
+/** What is there already, or else is made and kept. */
+function kept<T>(all: Map<string, T>, name: string, make: () => T): T {
+  const known = all.get(name)
+  if (known !== undefined) return known
+  const made = make()
+  all.set(name, made)
+  return made
 }
 
-/** @param turn - Where to begin, so that targets that are alike take turns. */
-function leastLoaded(targets: readonly Target[], turn: number): Target | undefined {
-  let best: Target | undefined
-  for (let index = 0; index < targets.length; index++) {
-    const target = targets[(turn + index) % targets.length] as Target
-    if (!best || target.state.inFlight / target.weight < best.state.inFlight / best.weight) best = target
-  }
-  return best
-}
-
-function factsOf({ models, targets }: Pool, now: number): PoolFacts {
-  return {
-    models,
-    healthy: targets.filter(({ state }) => state.failures === 0 || state.ejectedUntil <= now).length,
-    targets: targets.length,
-    in_flight: targets.reduce((sum, { state }) => sum + state.inFlight, 0),
-    queued: 0,
-  }
+function bestRanked(targets: readonly Target[], model: string | null, now: number): readonly Target[] {
+  if (targets.every(({ kind }) => kind === 'openai')) return targets
+  const ranks = targets.map(target => rankOf(target, model, now))
+  const best = Math.min(...ranks)
+  return targets.filter((_, index) => ranks[index] === best)
 }

@@ -7,8 +7,11 @@
  */
 import http from 'node:http'
 import https from 'node:https'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { createProxyMiddleware } from 'http-proxy-middleware'
 import type { Answer, AnswerReader, Carrier, UpstreamCall, UpstreamEvents, UpstreamRequest } from './call.ts'
+import { OLDEST_CONNECTION_MS, type Origin, originKey, tlsOptions } from './origin.ts'
 
 const AGENT_OPTIONS: http.AgentOptions = {
   keepAlive: true,
@@ -17,42 +20,85 @@ const AGENT_OPTIONS: http.AgentOptions = {
   scheduling: 'lifo',
 }
 
-export function createProxy(): Carrier {
-  const agents = { 'http:': new http.Agent(AGENT_OPTIONS), 'https:': new https.Agent(AGENT_OPTIONS) }
-  const middlewares = new Map<string, Middleware>()
+/** One origin: its connections, and the middleware that uses them. */
+interface Line {
+  readonly agent: http.Agent
+  readonly middleware: Middleware
+}
 
-  function middlewareFor(origin: URL): Middleware {
-    const known = middlewares.get(origin.href)
+/** @param now - Milliseconds on a clock that does not go back. */
+export function createProxy(now: () => number): Carrier {
+  const lines = new Map<string, Line>()
+
+  function lineTo(origin: Origin): Line {
+    const key = originKey(origin)
+    const known = lines.get(key)
     if (known) return known
-    const middleware = createProxyMiddleware({
-      target: origin,
-      agent: agents[origin.protocol as 'http:' | 'https:'],
-      prependPath: false,
-      toProxy: true,
-      selfHandleResponse: true,
-      // Its own plugins listen on the caller's sockets and answer errors themselves.
-      ejectPlugins: true,
-      plugins: [
-        server => {
-          server.on('proxyRes', (answer, request) => (request as unknown as Call).answered(answer))
-          server.on('error', (error, request) => (request as unknown as Call).failed(error))
-        },
-      ],
-    }) as unknown as Middleware
-    middlewares.set(origin.href, middleware)
-    return middleware
+    const agent = agentFor(origin, now)
+    const line = { agent, middleware: middlewareFor(origin.url, agent) }
+    lines.set(key, line)
+    return line
   }
 
   return {
     send(origin, request, events) {
-      const call = new Call(origin, request, events)
-      middlewareFor(origin)(call, NO_RESPONSE, fault => call.failed(asError(fault)))
+      const call = new Call(origin.url, request, events)
+      lineTo(origin).middleware(call, NO_RESPONSE, fault => call.failed(asError(fault)))
       return call
     },
+    closeIdle(origin) {
+      closeIdleOf(lines.get(originKey(origin)))
+    },
+    keep(origins) {
+      const kept = new Set(origins.map(originKey))
+      for (const [key, line] of lines) {
+        if (kept.has(key)) continue
+        lines.delete(key)
+        closeIdleOf(line)
+      }
+    },
     close() {
-      for (const agent of Object.values(agents)) agent.destroy()
+      for (const { agent } of lines.values()) agent.destroy()
     },
   }
+}
+
+function closeIdleOf(line: Line | undefined): void {
+  for (const sockets of Object.values(line?.agent.freeSockets ?? {}))
+    for (const socket of sockets ?? []) socket.destroy()
+}
+
+function agentFor({ url, tls }: Origin, now: () => number): http.Agent {
+  const agent =
+    url.protocol === 'https:'
+      ? new https.Agent({ ...AGENT_OPTIONS, ...tlsOptions(tls) })
+      : new http.Agent(AGENT_OPTIONS)
+  const since = new WeakMap<Duplex, number>()
+  const keep = agent.keepSocketAlive.bind(agent)
+  agent.keepSocketAlive = socket => {
+    const opened = since.get(socket) ?? now()
+    since.set(socket, opened)
+    return now() - opened < OLDEST_CONNECTION_MS && keep(socket)
+  }
+  return agent
+}
+
+function middlewareFor(target: URL, agent: http.Agent): Middleware {
+  return createProxyMiddleware({
+    target,
+    agent,
+    prependPath: false,
+    toProxy: true,
+    selfHandleResponse: true,
+    // Its own plugins listen on the caller's sockets and answer errors themselves.
+    ejectPlugins: true,
+    plugins: [
+      server => {
+        server.on('proxyRes', (answer, request) => (request as unknown as Call).answered(answer))
+        server.on('error', (error, request) => (request as unknown as Call).failed(error))
+      },
+    ],
+  }) as unknown as Middleware
 }
 
 /** The middleware, as it is called here: with stand-ins. */
@@ -96,9 +142,10 @@ class Call implements UpstreamCall {
       upstream.destroy()
       return
     }
-    upstream.once('socket', socket => {
-      if (socket.connecting) socket.once('connect', () => this.events.onConnected())
-      else this.events.onConnected()
+    upstream.once('socket', (socket: Socket) => {
+      if (!socket.connecting) this.events.onConnected()
+      // Over TLS nothing is sent before the handshake.
+      else socket.once('encrypted' in socket ? 'secureConnect' : 'connect', () => this.events.onConnected())
     })
     upstream.end(this.request.body)
   }

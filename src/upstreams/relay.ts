@@ -7,9 +7,9 @@
  * taking half an answer for a whole one.
  */
 import type { ServerResponse } from 'node:http'
+import type { Head } from './attempt.ts'
 import type { Answer } from './call.ts'
 import type { Deadlines, Watched } from './deadlines.ts'
-import type { Answered } from './forward.ts'
 import type { Timeouts } from './pools.ts'
 import { endingOf, protocolOf } from './stream-protocol.ts'
 
@@ -20,6 +20,8 @@ export type StopReason = 'expired' | 'revoked' | 'drained'
 
 export interface Relayed {
   readonly end: RelayEnd
+  /** It was the target that broke off or fell silent, and no cap of ours or a client that does not read. */
+  readonly faulty: boolean
   readonly bytesOut: number
   /** Sends what was held back. */
   finish(): void
@@ -33,6 +35,8 @@ export interface RelayNeeds {
   readonly timeouts: Timeouts
   /** When the whole call must be over. */
   readonly totalBy: number
+  /** An answer that is longer is ended; Infinity if none is. */
+  readonly maxBytes: number
   /** When the right to this answer ends, and what is asked then; Infinity if never. */
   readonly stop: StopHandle
   /** Sees each part as it passes, and says what of it goes on. */
@@ -48,7 +52,7 @@ export interface StopHandle {
 
 /** @param response - Its head was written. @returns When the answer is over but for its last byte. */
 export function relay(
-  { answer, abort }: Answered,
+  { answer, abort }: Head,
   response: ServerResponse,
   needs: RelayNeeds,
 ): Promise<Relayed> {
@@ -60,9 +64,20 @@ export function relay(
 
   return new Promise(resolve => {
     let over = false
+    let faulty = false
+    let paused = false
     const watched: Watched = {
       dueAt: Math.min(needs.now() + needs.timeouts.idle, needs.totalBy),
-      onDue: () => end('upstream_failed'),
+      onDue(at) {
+        if (at >= needs.totalBy) end('upstream_failed')
+        else if (paused) end('client_closed')
+        else broken()
+      },
+    }
+
+    function broken(): void {
+      faulty = !over
+      end('upstream_failed')
     }
 
     function end(how: RelayEnd): void {
@@ -71,7 +86,7 @@ export function relay(
       needs.deadlines.forget(watched)
       needs.stop.stop = undefined
       if (how !== 'completed') abort()
-      resolve({ end: how, bytesOut, finish: () => finish(how), cut: () => response.destroy() })
+      resolve({ end: how, faulty, bytesOut, finish: () => finish(how), cut: () => response.destroy() })
     }
 
     function finish(how: RelayEnd): void {
@@ -90,6 +105,10 @@ export function relay(
       watched.dueAt = Math.min(needs.now() + needs.timeouts.idle, needs.totalBy)
       const part = needs.pass(came)
       if (part.length === 0) return
+      if (bytesOut + part.length > needs.maxBytes) {
+        end('upstream_failed')
+        return
+      }
       bytesOut += part.length
       if (length !== undefined && bytesOut >= length) {
         held = held ? Buffer.concat([held, part]) : part
@@ -97,19 +116,19 @@ export function relay(
       }
       if (protocol !== undefined) atBoundary = part[part.length - 1] === LINE_FEED
       if (!response.write(part)) {
+        paused = true
         answer.pause()
-        response.once('drain', () => answer.resume())
+        response.once('drain', () => {
+          paused = false
+          answer.resume()
+        })
       }
     }
 
     needs.stop.stop = end
     needs.deadlines.watch(watched)
     response.once('close', () => end('client_closed'))
-    answer.read({
-      onPart: pass,
-      onEnd: () => end('completed'),
-      onBroken: () => end('upstream_failed'),
-    })
+    answer.read({ onPart: pass, onEnd: () => end('completed'), onBroken: broken })
     if (response.destroyed) end('client_closed')
   })
 }

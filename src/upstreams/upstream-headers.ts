@@ -3,7 +3,8 @@
  */
 import type { Rewrite } from '../contract/decision.schema.ts'
 import { CREDENTIAL_HEADERS, HOP_BY_HOP_HEADERS } from '../contract/request.ts'
-import type { Pool, Target } from './pools.ts'
+import type { Pool } from './pools.ts'
+import type { Target } from './target.ts'
 
 /** Besides `openai-*` and the pool's `forwardHeaders`. `content-length` is that of the bytes sent. */
 const FORWARDED: readonly string[] = ['accept', 'content-type', 'user-agent', 'traceparent', 'tracestate']

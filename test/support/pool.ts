@@ -1,6 +1,8 @@
 /** Pools as the config makes them, on a clock that a test moves. */
 import type { PoolConfig, TargetConfig } from '../../src/contract/config/pools.ts'
-import { createPools, type Pool, type Pools, type Target } from '../../src/upstreams/pools.ts'
+import { createPools, type Pool, type Pools } from '../../src/upstreams/pools.ts'
+import type { Target } from '../../src/upstreams/target.ts'
+import { chance } from './random.ts'
 
 export function targetConfig(url: string, members: Partial<TargetConfig> = {}): TargetConfig {
   return { url, kind: 'openai', weight: 1, headers: {}, ...members }
@@ -16,6 +18,12 @@ export function poolConfig(
     balance: 'least_in_flight',
     forwardHeaders: [],
     upstreamErrors: 'replace',
+    prefix: { characters: 4096 },
+    health: { path: '/health', interval: '5s', timeout: '2s', healthyAfter: 2, unhealthyAfter: 3 },
+    retry: { attempts: 2, budget: 0.2 },
+    breaker: { failures: 5, openFor: '10s' },
+    queue: { max: 100, timeout: '30s' },
+    answer: {},
     timeouts: { connect: '2s', firstByte: '120s', idle: '60s', total: '15m' },
     ...members,
   }
@@ -24,16 +32,38 @@ export function poolConfig(
 export interface TestPools {
   readonly pools: Pools
   readonly clock: { now: number }
-  /** What was told: pool, target, whether it is up. */
-  readonly told: [string, string, boolean][]
+  /** The next target for a request that has no wishes. */
+  next(pool: Pool, ...tried: Target[]): Target | undefined
+  /** The target took no connection. */
+  lost(target: Target): void
 }
 
 export function poolsOf(config: Readonly<Record<string, PoolConfig>>): TestPools {
   const clock = { now: 1_000_000 }
-  const told: [string, string, boolean][] = []
-  const pools = createPools({ now: () => clock.now, onChange: (...change) => told.push(change) })
+  const seeded = chance(1)
+  const pools = createPools({
+    now: () => clock.now,
+    random: () => seeded.integer(2 ** 30) / 2 ** 30,
+    queued: () => 0,
+    readTls: () => ({ ca: undefined, cert: undefined, key: undefined, serverName: undefined }),
+  })
   pools.configure(config)
-  return { pools, clock, told }
+  return {
+    pools,
+    clock,
+    next(pool, ...tried) {
+      const picked = pools.pick(pool, {
+        tried: new Set(tried.map(target => target.state)),
+        model: 'tiny',
+        key: undefined,
+      })
+      return picked === 'busy' ? undefined : picked
+    },
+    lost(target) {
+      const pool = pools.all().find(({ targets }) => targets.some(({ state }) => state === target.state))
+      pools.failed(target, pool as Pool, 'unreachable')
+    },
+  }
 }
 
 export function onePool(

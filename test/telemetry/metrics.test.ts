@@ -6,7 +6,11 @@ const MANY = 100_000
 function metrics() {
   const made = createMetrics({
     models: () => ['tiny', 'big'],
-    inFlight: () => [{ pool: 'chat', target: 'http://a', count: 3 }],
+    targets: () => [
+      { pool: 'chat', target: 'http://a', up: true, inFlight: 3, slots: 4, breakerOpen: false },
+      { pool: 'chat', target: 'http://b', up: false, inFlight: 0, slots: undefined, breakerOpen: true },
+    ],
+    queues: () => [{ pool: 'chat', depth: 7 }],
   })
   /** The lines of one metric, in the exposition format. */
   const lines = async (name: string): Promise<string[]> =>
@@ -97,16 +101,23 @@ describe('metrics', () => {
     expect(await lines('sallyport_policy_info')).toEqual(['sallyport_policy_info{revision="r2"} 1'])
   })
 
-  it('tell how targets are', async () => {
-    const { made, lines } = metrics()
-    made.target('chat', 'http://a', true)
-    made.target('chat', 'http://a', false)
+  it('tell how targets are and how many requests wait, as it is at that moment', async () => {
+    const { lines } = metrics()
+    const [a, b] = ['{pool="chat",target="http://a"}', '{pool="chat",target="http://b"}']
     expect(await lines('sallyport_target_up')).toEqual([
-      'sallyport_target_up{pool="chat",target="http://a"} 0',
+      `sallyport_target_up${a} 1`,
+      `sallyport_target_up${b} 0`,
     ])
     expect(await lines('sallyport_target_in_flight')).toEqual([
-      'sallyport_target_in_flight{pool="chat",target="http://a"} 3',
+      `sallyport_target_in_flight${a} 3`,
+      `sallyport_target_in_flight${b} 0`,
     ])
+    expect(await lines('sallyport_target_slots')).toEqual([`sallyport_target_slots${a} 4`])
+    expect(await lines('sallyport_target_breaker_open')).toEqual([
+      `sallyport_target_breaker_open${a} 0`,
+      `sallyport_target_breaker_open${b} 1`,
+    ])
+    expect(await lines('sallyport_queue_depth')).toEqual(['sallyport_queue_depth{pool="chat"} 7'])
   })
 
   it('tell reloads and audit records by how they ended', async () => {

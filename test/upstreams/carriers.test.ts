@@ -44,7 +44,7 @@ function send(carrier: Carrier, origin: URL, members: Partial<UpstreamRequest> =
   let connected = 0
   let abort = (): void => {}
   const came = new Promise<Came>(resolve => {
-    const call = carrier.send(origin, request(members), {
+    const call = carrier.send({ url: origin, tls: undefined }, request(members), {
       onConnected: () => void connected++,
       onAnswer: answer => resolve({ answer }),
       onError: (error, reused) => resolve({ error, reused }),
@@ -71,7 +71,7 @@ function textOf(answer: Answer): Promise<string> {
 
 for (const [name, create] of Object.entries(CARRIERS)) {
   const open = (): Carrier => {
-    const carrier = create()
+    const carrier = create(() => performance.now())
     onTestFinished(() => carrier.close())
     return carrier
   }

@@ -37,9 +37,9 @@ describe('pools', () => {
 
 describe('a new config', () => {
   it('leaves to the targets that stay what they are doing', () => {
-    const { pools, pool } = onePool([A, B])
+    const { pools, pool, lost } = onePool([A, B])
     first(pool).state.inFlight = 3
-    pools.failed(first(pool))
+    lost(first(pool))
     pools.configure({ renamed: poolConfig([C, `${A}/`]) })
     const target = pools.named('renamed')?.targets[1]
     expect(target?.state).toBe(first(pool).state)
@@ -64,8 +64,8 @@ describe('a new config', () => {
   })
 
   it('forgets a target that was taken away and is idle', () => {
-    const { pools, pool } = onePool([A])
-    pools.failed(first(pool))
+    const { pools, pool, lost } = onePool([A])
+    lost(first(pool))
     pools.configure({ chat: poolConfig([B]) })
     pools.configure({ chat: poolConfig([A]) })
     expect(first(pools.named('chat') as Pool).state.failures).toBe(0)
@@ -80,61 +80,61 @@ describe('a new config', () => {
 
 describe('pick', () => {
   it('takes the target with least in flight', () => {
-    const { pools, pool } = onePool([A, B, C])
+    const { pool, next } = onePool([A, B, C])
     for (const [index, inFlight] of [2, 0, 1].entries())
       (pool.targets[index] as Pool['targets'][number]).state.inFlight = inFlight
-    expect(pools.pick(pool, new Set())?.state.url).toBe(B)
+    expect(next(pool)?.state.url).toBe(B)
   })
 
   it('gives a target with twice the weight twice as much', () => {
-    const { pools, pool } = onePool([targetConfig(A), targetConfig(B, { weight: 2 })])
+    const { pool, next } = onePool([targetConfig(A), targetConfig(B, { weight: 2 })])
     for (let count = 0; count < 30; count++) {
-      const target = pools.pick(pool, new Set())
+      const target = next(pool)
       if (target) target.state.inFlight++
     }
     expect(pool.targets.map(target => target.state.inFlight)).toEqual([10, 20])
   })
 
   it('counts a target that serves two pools once', () => {
-    const { pools } = poolsOf({ x: poolConfig([A, B]), y: poolConfig([A, C]) })
+    const { pools, next } = poolsOf({ x: poolConfig([A, B]), y: poolConfig([A, C]) })
     first(pools.named('x') as Pool).state.inFlight = 1
-    expect(pools.pick(pools.named('y') as Pool, new Set())?.state.url).toBe(C)
+    expect(next(pools.named('y') as Pool)?.state.url).toBe(C)
   })
 
   it('never takes one that was tried, and none when all were', () => {
-    const { pools, pool } = onePool([A, B])
-    expect(pools.pick(pool, new Set([first(pool)]))?.state.url).toBe(B)
-    expect(pools.pick(pool, new Set(pool.targets))).toBeUndefined()
+    const { pool, next } = onePool([A, B])
+    expect(next(pool, first(pool))?.state.url).toBe(B)
+    expect(next(pool, ...pool.targets)).toBeUndefined()
   })
 
   it('passes over a target that took no connection', () => {
-    const { pools, pool } = onePool([A, B])
-    pools.failed(first(pool))
+    const { pool, next, lost } = onePool([A, B])
+    lost(first(pool))
     ;(pool.targets[1] as Pool['targets'][number]).state.inFlight = 100
-    expect(pools.pick(pool, new Set())?.state.url).toBe(B)
+    expect(next(pool)?.state.url).toBe(B)
   })
 
   it('asks one all the same when every target is passed over', () => {
-    const { pools, pool } = onePool([A, B])
-    for (const target of pool.targets) pools.failed(target)
+    const { pools, pool, next, lost } = onePool([A, B])
+    for (const target of pool.targets) lost(target)
     expect(pools.standing(pool)).toBe(false)
-    expect(pools.pick(pool, new Set())).toBeDefined()
+    expect(next(pool)).toBeDefined()
   })
 })
 
 describe('a target that takes no connection', () => {
   it('is passed over for a second, then two, four, up to thirty', () => {
-    const { pools, pool, clock } = onePool([A])
+    const { pool, clock, lost } = onePool([A])
     const spells = Array.from({ length: 8 }, () => {
-      pools.failed(first(pool))
+      lost(first(pool))
       return first(pool).state.ejectedUntil - clock.now
     })
     expect(spells).toEqual([1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000])
   })
 
   it('may be asked again when its time is over, not before', () => {
-    const { pools, pool, clock } = onePool([A])
-    pools.failed(first(pool))
+    const { pools, pool, clock, lost } = onePool([A])
+    lost(first(pool))
     clock.now += 999
     expect(pools.standing(pool)).toBe(false)
     clock.now += 1
@@ -142,37 +142,20 @@ describe('a target that takes no connection', () => {
   })
 
   it('begins anew once it answered', () => {
-    const { pools, pool, clock } = onePool([A])
-    for (let count = 0; count < 5; count++) pools.failed(first(pool))
+    const { pools, pool, clock, lost } = onePool([A])
+    for (let count = 0; count < 5; count++) lost(first(pool))
     pools.answered(first(pool))
     expect(pools.standing(pool)).toBe(true)
-    pools.failed(first(pool))
+    lost(first(pool))
     expect(first(pool).state.ejectedUntil - clock.now).toBe(1000)
-  })
-
-  it('is told once when it goes and once when it comes back, for every pool that it serves', () => {
-    const { pools, told } = poolsOf({ x: poolConfig([A]), y: poolConfig([A, B]) })
-    told.length = 0
-    const target = first(pools.named('x') as Pool)
-    pools.answered(target)
-    pools.failed(target)
-    pools.failed(target)
-    pools.answered(target)
-    pools.answered(target)
-    expect(told).toEqual([
-      ['x', A, false],
-      ['y', A, false],
-      ['x', A, true],
-      ['y', A, true],
-    ])
   })
 })
 
 describe('facts', () => {
   it('are what a policy sees', () => {
-    const { pools, pool, clock } = onePool([A, B, C])
+    const { pools, pool, clock, lost } = onePool([A, B, C])
     first(pool).state.inFlight = 2
-    pools.failed(first(pool))
+    lost(first(pool))
     expect(pools.facts()).toEqual({
       chat: { models: ['tiny'], healthy: 2, targets: 3, in_flight: 2, queued: 0 },
     })

@@ -12,11 +12,11 @@ export const duration = (fallback?: string) => ({
   description: 'A duration: 250ms, 30s, 5m, 1h, 30d',
   ...(fallback === undefined ? {} : { default: fallback }),
 })
-export const size = (fallback: string) => ({
+export const size = (fallback?: string) => ({
   type: 'string' as const,
   pattern: SIZE_PATTERN,
   description: 'A size: 64KiB, 1MiB',
-  default: fallback,
+  ...(fallback === undefined ? {} : { default: fallback }),
 })
 
 /** An object that refuses unknown keys and, unless told otherwise, is all defaults when absent. */

@@ -1,0 +1,111 @@
+/**
+ * Attempt: sends a request to one target and waits for the head of its answer.
+ */
+import { GatewayError } from '../contract/errors.ts'
+import type { Answer, Carrier, UpstreamCall, UpstreamRequest } from './call.ts'
+import { type AbortSignalLike, ClientLeft } from './client-left.ts'
+import type { Deadlines, Watched } from './deadlines.ts'
+import type { Timeouts } from './pools.ts'
+import type { Target } from './target.ts'
+
+export interface AttemptNeeds {
+  readonly carrier: Carrier
+  readonly deadlines: Deadlines
+  /** Milliseconds on the clock of the deadlines. */
+  now(): number
+}
+
+export interface AttemptRequest {
+  readonly request: UpstreamRequest
+  readonly timeouts: Timeouts
+  /** When the whole call must be over. */
+  readonly totalBy: number
+  /** Ends the attempt when the client has left. */
+  readonly left: AbortSignalLike
+}
+
+export type Attempt = Head | Failure
+
+export interface Head {
+  readonly answer: Answer
+  abort(): void
+}
+
+export interface Failure {
+  /** A GatewayError or ClientLeft ends the request; anything else is the connection's own. */
+  readonly error: NodeJS.ErrnoException
+  /** A connection stood, so the target may have seen the request. */
+  readonly connected: boolean
+}
+
+/**
+ * A kept connection that the server had closed meanwhile says nothing about the request or the
+ * server: it is sent once more, over a new one.
+ */
+export async function attemptOn(
+  target: Target,
+  asked: AttemptRequest,
+  needs: AttemptNeeds,
+): Promise<Attempt> {
+  const first = await attemptOnce(target, asked, needs)
+  if (!('stale' in first) || !first.stale) return first
+  needs.carrier.closeIdle(target)
+  return attemptOnce(target, asked, needs)
+}
+
+type Once = Head | (Failure & { readonly stale: boolean })
+
+function attemptOnce(
+  target: Target,
+  asked: AttemptRequest,
+  { carrier, deadlines, now }: AttemptNeeds,
+): Promise<Once> {
+  const { timeouts, totalBy, left } = asked
+  return new Promise(resolve => {
+    let call: UpstreamCall | undefined
+    let connected = false
+    const watched: Watched = {
+      dueAt: Math.min(totalBy, now() + timeouts.connect),
+      onDue(at) {
+        call?.abort()
+        finish(fault(connected || at >= totalBy ? tooSlow(target) : connectTimeout()))
+      },
+    }
+
+    function fault(error: NodeJS.ErrnoException, stale = false): Once {
+      return { error, connected, stale }
+    }
+
+    function finish(attempt: Once): void {
+      deadlines.forget(watched)
+      left.onAbort = undefined
+      resolve(attempt)
+    }
+
+    if (left.aborted) return resolve(fault(new ClientLeft()))
+    left.onAbort = () => {
+      call?.abort()
+      finish(fault(new ClientLeft()))
+    }
+    deadlines.watch(watched)
+    call = carrier.send(target, asked.request, {
+      onConnected() {
+        connected = true
+        watched.dueAt = Math.min(totalBy, now() + timeouts.firstByte)
+      },
+      onAnswer: answer => finish({ answer, abort: () => call?.abort() }),
+      onError: (error, reused) => finish(fault(error, reused && CLOSED_BEFORE.has(error.code ?? ''))),
+    })
+  })
+}
+
+/** What a connection says that was closed while nobody used it. */
+const CLOSED_BEFORE = new Set(['ECONNRESET', 'EPIPE'])
+
+function tooSlow(target: Target): GatewayError {
+  return new GatewayError('upstream_timeout', `${target.state.url} did not begin to answer in time`)
+}
+
+function connectTimeout(): NodeJS.ErrnoException {
+  return Object.assign(new Error('the connection took too long'), { code: 'ETIMEDOUT' })
+}
