@@ -6,7 +6,7 @@ import { GatewayError } from '../contract/errors.ts'
 import { type AbortSignalLike, ClientLeft } from './client-left.ts'
 import type { Deadlines, Watched } from './deadlines.ts'
 import type { Pool, Pools, Wish } from './pools.ts'
-import type { Target } from './target.ts'
+import type { Target, TargetState } from './target.ts'
 import { createWaitingLine, type WaitingLine } from './waiting-line.ts'
 
 export interface Place {
@@ -46,11 +46,18 @@ export interface PlacesNeeds {
 }
 
 interface Waiting extends PatientWish {
+  /** The target whose cache may hold the beginning of its conversation. */
+  readonly home: TargetState | undefined
+  /** How often another one was served first that stood behind it. */
+  passed: number
   settle(end: { place?: Place; error?: Error }): void
 }
 
 /** Targets come back without telling; who waits looks for them this often. */
 const LOOK_EVERY_MS = 100
+/** Who waits for a slot at home may pass those before him: so many are looked at, and none is passed more often. */
+const LOOKED_AT = 32
+const MOST_PASSED = 8
 /** An estimate of the wait is believed after so many departures, and refuses at so many times the patience. */
 const BELIEVED_AFTER = 8
 const HOPELESS = 2
@@ -111,8 +118,22 @@ export function createPlaces({ pools, deadlines, now }: PlacesNeeds): Places {
     for (const queue of queues.values()) {
       if (queue.line.size() === 0 || !queue.pool.targets.some(target => target.state === state)) continue
       queue.pace.departed(now())
+      serveAtHome(queue, state)
       serve(queue)
     }
+  }
+
+  /** A slot is worth most to a conversation that was there before. */
+  function serveAtHome(queue: Queue, home: TargetState): void {
+    const [first, ...others] = queue.line.next(LOOKED_AT)
+    if (first?.home === undefined || first.home === home || first.passed >= MOST_PASSED) return
+    const waiting = others.find(other => other.home === home)
+    if (!waiting) return
+    const target = pools.pick(queue.pool, waiting)
+    if (target === undefined || target === 'busy' || target.state !== home) return
+    first.passed++
+    queue.line.serve(waiting)
+    waiting.settle({ place: enter(target, queue.pool) })
   }
 
   /** Gives what is free to those who wait, in their order. */
@@ -148,8 +169,11 @@ export function createPlaces({ pools, deadlines, now }: PlacesNeeds): Places {
         dueAt: now() + patience,
         onDue: () => waiting.settle({ error: overloaded(queue, 'waited too long') }),
       }
+      const { key } = wish
       const waiting: Waiting = {
         ...wish,
+        home: key === undefined ? undefined : queue.pool.balance.home?.(queue.pool.targets, key)?.state,
+        passed: 0,
         settle({ place, error }) {
           queue.line.leave(waiting)
           deadlines.forget(watched)

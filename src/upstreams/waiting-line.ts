@@ -17,6 +17,8 @@ export interface WaitingLine<W extends Waiter> {
   leave(waiter: W): void
   /** The first of each principal, in the order in which they are to be served. */
   heads(): Iterable<W>
+  /** Of the highest priority that waits so many, in the order in which they are to be served. */
+  next(most: number): readonly W[]
   /** Takes out one that is served: its principal has had its turn. */
   serve(waiter: W): void
   /** How many are served before a newcomer, at most. */
@@ -99,6 +101,19 @@ export function createWaitingLine<W extends Waiter>(max: () => number): WaitingL
     leave: waiter => void remove(waiter),
     *heads() {
       for (const { turns } of [...levels]) for (const [first] of [...turns.values()]) if (first) yield first
+    },
+    next(most) {
+      const turns = [...(levels[0]?.turns.values() ?? [])]
+      const found: W[] = []
+      for (let round = 0; found.length < most; round++) {
+        const before = found.length
+        for (const waiting of turns) {
+          const one = waiting[round]
+          if (one && found.length < most) found.push(one)
+        }
+        if (found.length === before) break
+      }
+      return found
     },
     serve(waiter) {
       const left = remove(waiter)

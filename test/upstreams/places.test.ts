@@ -131,3 +131,49 @@ describe('a place', () => {
     expect(places.takeNow(pool, wish())).toBeDefined()
   })
 })
+
+describe('a place where a conversation was before', () => {
+  const homes = () => {
+    const { pools, pool, clock } = onePool(
+      ['http://a', 'http://b'].map(url => targetConfig(url, { slots: 1 })),
+      { balance: 'prefix' },
+    )
+    const places = createPlaces({ pools, deadlines: virtualDeadlines(clock), now: () => clock.now })
+    const keyAt = (index: number): number => {
+      for (let key = 1; ; key++)
+        if (pool.balance.home?.(pool.targets, key) === pool.targets[index]) return key
+    }
+    return { pool, places, keyAt }
+  }
+
+  it('goes to it before those who stand before it, whose cache is elsewhere', async () => {
+    const { pool, places, keyAt } = homes()
+    const atA = (await places.take(pool, wish({ key: keyAt(0) }))) as Place
+    const atB = (await places.take(pool, wish({ key: keyAt(1) }))) as Place
+    const [first, second] = [
+      places.take(pool, wish({ key: keyAt(0) })),
+      places.take(pool, wish({ key: keyAt(1) })),
+    ]
+    atB.leave()
+    expect(((await second) as Place).target).toBe(pool.targets[1])
+    atA.leave()
+    expect(((await first) as Place).target).toBe(pool.targets[0])
+  })
+
+  it('does not keep anybody waiting for ever', async () => {
+    const { pool, places, keyAt } = homes()
+    await places.take(pool, wish({ key: keyAt(0) }))
+    let held = (await places.take(pool, wish({ key: keyAt(1) }))) as Place
+    const patient = places.take(pool, wish({ key: keyAt(0) }))
+    let served = false
+    void patient.then(() => {
+      served = true
+    })
+    for (let passed = 0; passed < 20 && !served; passed++) {
+      const other = places.take(pool, wish({ key: keyAt(1) }))
+      held.leave()
+      held = (await Promise.race([other, patient])) as Place
+    }
+    expect(served).toBe(true)
+  })
+})

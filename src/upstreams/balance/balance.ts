@@ -12,6 +12,8 @@ import { createWeighted } from './weighted.ts'
 export interface Balance {
   /** @param targets - At least one; each could take the request. */
   choose(targets: readonly Target[], question: Question): Target
+  /** The one that a conversation would always go to if it could; a balance that has no such thing has no word for it. */
+  home?(targets: readonly Target[], key: number): Target | undefined
 }
 
 export interface Question {

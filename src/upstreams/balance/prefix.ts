@@ -3,7 +3,7 @@
  *
  * Each target draws a number from the conversation's key and its own URL, and the highest wins, as often
  * as its weight says (rendezvous hashing): a target that joins or leaves moves only its own share. A
- * target that has more to do than a quarter over its part is passed over for the next highest, so that
+ * target that has more to do than half over its part is passed over for the next highest, so that
  * one popular beginning does not bury it.
  */
 import { shareOf } from '../condition.ts'
@@ -11,7 +11,7 @@ import { loadOf, type Target, type TargetState } from '../target.ts'
 import type { Balance } from './balance.ts'
 
 /** How much more than its part a target may have to do. */
-const BOUND = 1.25
+const BOUND = 1.5
 
 /** @param otherwise - For requests that belong to no conversation. */
 export function createPrefix(otherwise: Balance): Balance {
@@ -25,6 +25,24 @@ export function createPrefix(otherwise: Balance): Balance {
     return seed
   }
 
+  /** @param weightOf - 0 for one that is out of the question. */
+  function highest(
+    targets: readonly Target[],
+    key: number,
+    weightOf: (target: Target) => number,
+  ): Target | undefined {
+    let best: Target | undefined
+    let most = 0
+    for (const target of targets) {
+      const weight = weightOf(target)
+      const drawn = weight === 0 ? 0 : draw(key, seedOf(target.state), weight)
+      if (drawn <= most) continue
+      best = target
+      most = drawn
+    }
+    return best
+  }
+
   return {
     choose(targets, question) {
       const { key, now } = question
@@ -36,17 +54,14 @@ export function createPrefix(otherwise: Balance): Balance {
         weights += target.weight
       }
       const mostPerWeight = (BOUND * load) / weights
-      let best: Target | undefined
-      let highest = Number.NEGATIVE_INFINITY
-      for (const target of targets) {
-        if (loadOf(target, now) + 1 > Math.ceil(mostPerWeight * target.weight)) continue
-        const drawn = draw(key, seedOf(target.state), target.weight * shareOf(target.state, now))
-        if (drawn <= highest) continue
-        best = target
-        highest = drawn
-      }
-      return best ?? otherwise.choose(targets, question)
+      const chosen = highest(targets, key, target =>
+        loadOf(target, now) + 1 > Math.ceil(mostPerWeight * target.weight)
+          ? 0
+          : target.weight * shareOf(target.state, now),
+      )
+      return chosen ?? otherwise.choose(targets, question)
     },
+    home: (targets, key) => highest(targets, key, target => target.weight),
   }
 }
 
