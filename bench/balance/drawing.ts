@@ -73,6 +73,7 @@ export function drawing(rows: readonly Drawn[]): string {
     })
   })
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="11" fill="#333">
+<title>Time to first token and cache hits, by balance and load</title>
 <rect width="${width}" height="${height}" fill="#fff"/>
 ${parts.join('\n')}
 </svg>
