@@ -10,6 +10,8 @@ const HELP = `Usage: npx tsx examples/tiny-slm/main.ts [options]
   --model NAME             a model to serve; may be given more than once (default tiny)
   --tokens-per-second N    how fast to write; 0 is as fast as possible (default 0)
   --slots N                generate for N requests at a time; the others wait (default: no end)
+  --prompt-token-ms N      what a token of a prompt costs that was not read before (default 0)
+  --remember N             how many prompts are remembered (default 16)
   --name NAME              what to answer in the header x-tiny-slm (default tiny-slm)
   --fault FAULT            refuse, hang, break, 500 or garbage; with :N only every Nth request
 `
@@ -29,6 +31,8 @@ async function main(args: string[]): Promise<void> {
       model: { type: 'string', multiple: true, default: ['tiny'] },
       'tokens-per-second': { type: 'string', default: '0' },
       slots: { type: 'string' },
+      'prompt-token-ms': { type: 'string', default: '0' },
+      remember: { type: 'string', default: '16' },
       name: { type: 'string', default: 'tiny-slm' },
       fault: { type: 'string' },
       help: { type: 'boolean', default: false },
@@ -41,6 +45,8 @@ async function main(args: string[]): Promise<void> {
     models: values.model,
     tokensPerSecond: number('tokens-per-second', values['tokens-per-second'], 0),
     slots: values.slots === undefined ? Number.POSITIVE_INFINITY : number('slots', values.slots, 1),
+    promptTokenMs: number('prompt-token-ms', values['prompt-token-ms'], 0),
+    remembered: number('remember', values.remember, 0),
     name: values.name,
     fault: values.fault ?? null,
   })

@@ -29,6 +29,9 @@ export interface TinySlmStats {
   /** Spoilt by a fault. */
   readonly failed: number
   readonly generated_tokens: number
+  /** Tokens of prompts, and those of them that had not been read before. */
+  readonly prompt_tokens: number
+  readonly unseen_tokens: number
   readonly last: LastRequest | null
 }
 
@@ -49,6 +52,7 @@ export interface Record {
   /** The body of the request that arrived last; bytes of an earlier one are not kept. */
   body(call: Call, bytes: Buffer): void
   generated(tokens: number): void
+  read(tokens: number, unseen: number): void
   queue(queued: number, running: number): void
   stats(): TinySlmStats
   until(condition: (stats: TinySlmStats) => boolean): Promise<TinySlmStats>
@@ -64,6 +68,8 @@ export function createRecord(): Record {
     aborted: 0,
     failed: 0,
     generated_tokens: 0,
+    prompt_tokens: 0,
+    unseen_tokens: 0,
   }
   const watchers = new Set<() => void>()
   let last: LastRequest | null = null
@@ -107,6 +113,12 @@ export function createRecord(): Record {
     changed()
   }
 
+  function read(tokens: number, unseen: number): void {
+    counts.prompt_tokens += tokens
+    counts.unseen_tokens += unseen
+    changed()
+  }
+
   function queue(queued: number, running: number): void {
     counts.queued = queued
     counts.most_running = Math.max(counts.most_running, running)
@@ -128,5 +140,5 @@ export function createRecord(): Record {
     })
   }
 
-  return { arrived, body, generated, queue, stats, until }
+  return { arrived, body, generated, read, queue, stats, until }
 }

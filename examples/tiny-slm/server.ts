@@ -10,6 +10,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { setImmediate, setTimeout } from 'node:timers/promises'
 import { type FaultKind, parseFault } from './fault.ts'
+import { createMemory } from './memory.ts'
 import { type FinishReason, train } from './model.ts'
 import {
   ApiError,
@@ -35,6 +36,10 @@ export interface TinySlmOptions {
   readonly tokensPerSecond?: number
   /** How many requests are generated for at the same time; the others wait in a queue. */
   readonly slots?: number
+  /** How long a token of a prompt takes to read, ms, where it was not read before. */
+  readonly promptTokenMs?: number
+  /** How many prompts and their answers are remembered, and need not be read again. */
+  readonly remembered?: number
   /** Tells this server from others: the header `x-tiny-slm`, and `system_fingerprint`. */
   readonly name?: string
   /** See `fault.ts`: `KIND` or `KIND:N`. */
@@ -56,6 +61,7 @@ const CHUNKS_BEFORE_BREAK = 4
 const HALF_AN_EVENT = 'data: {"id":"'
 /** Without pacing, other requests get their turn after this many tokens. */
 const TOKENS_PER_TURN = 8
+const DEFAULT_REMEMBERED = 16
 /** Longer than a gateway keeps an idle connection, so that it is never the server that closes one in use. */
 const KEEP_ALIVE_MS = 75_000
 
@@ -65,6 +71,7 @@ export async function startTinySlm(options: TinySlmOptions = {}): Promise<TinySl
   const model = train(readFileSync(new URL('corpus.txt', import.meta.url), 'utf8'))
   const record = createRecord()
   const slots = createSlots(options.slots ?? Number.POSITIVE_INFINITY, record.queue)
+  const memory = createMemory(options.remembered ?? DEFAULT_REMEMBERED)
   let fault = options.fault ? parseFault(options.fault) : undefined
   let sinceFault = 0
 
@@ -187,10 +194,19 @@ export async function startTinySlm(options: TinySlmOptions = {}): Promise<TinySl
     const prompt = model.encode(asked.prompt)
     await slots.take(call.signal)
     try {
+      await read(asked, prompt, call.signal)
       await (asked.stream ? stream : whole)(call, asked, prompt)
     } finally {
       slots.free()
     }
+  }
+
+  /** Reading takes its time, and what was read before takes none. */
+  async function read(asked: Generation, prompt: readonly number[], signal: AbortSignal): Promise<void> {
+    const unseen = prompt.length - memory.known(asked.prompt, prompt.length)
+    record.read(prompt.length, unseen)
+    const ms = unseen * (options.promptTokenMs ?? 0)
+    if (ms > 0) await setTimeout(ms, undefined, { signal })
   }
 
   async function whole(call: Call, asked: Generation, prompt: readonly number[]): Promise<void> {

@@ -230,6 +230,26 @@ describe('slots', () => {
   })
 })
 
+describe('memory', () => {
+  it('spares the beginning of a prompt that was read before, as long as it is remembered', async () => {
+    const { slm, ai } = await start({ remembered: 2 })
+    const unseen = async (...contents: string[]): Promise<number> => {
+      const before = slm.stats().unseen_tokens
+      const messages = contents.map(content => ({ role: 'user' as const, content }))
+      await ai.chat.completions.create({ model: 'tiny', max_tokens: 1, messages })
+      return slm.stats().unseen_tokens - before
+    }
+    const lamp = 'Who keeps the lamp when the night is long and the sea is high?'
+    const first = await unseen(lamp)
+    expect(first).toBeGreaterThan(10)
+    expect(await unseen(lamp, 'And then?')).toBeLessThan(first)
+    expect(await unseen(lamp, 'And then?')).toBe(0)
+    await unseen('Another one')
+    await unseen('A third one')
+    expect(await unseen(lamp)).toBeGreaterThan(first / 2)
+  })
+})
+
 describe('the rest of the interface', () => {
   it('embeds the same words in the same direction, in either encoding', async () => {
     const { ai } = await start()
