@@ -92,6 +92,7 @@ export interface Pools {
   pick(pool: Pool, wish: Wish): Target | 'busy' | undefined
   /** Whether some target takes requests, as far as is known. */
   standing(pool: Pool): boolean
+  /** Standing, and reached when it was last tried: one that may be tried again is not well for that. */
   healthy(target: Target): boolean
   failed(target: Target, pool: Pool, kind: FailureKind): void
   answered(target: Target): void
@@ -201,7 +202,7 @@ export function createPools({ now, random, queued, readTls }: PoolsNeeds): Pools
       )
     },
     standing: pool => standingIn(pool, now()) > 0,
-    healthy: ({ state }) => isStanding(state, now()),
+    healthy: ({ state }) => isStanding(state, now()) && !state.unreachable,
     pick(pool, { tried, model, key }) {
       const at = now()
       const untried = pool.targets.filter(target => !tried.has(target.state))

@@ -43,6 +43,16 @@ describe('failures', () => {
     expect(pool.targets.filter(pools.healthy)).toHaveLength(2)
   })
 
+  it('of connections are remembered until it is reached again, also once it may be tried', () => {
+    const { pools, pool, clock, next } = onePool(['http://a', 'http://b'])
+    pools.failed(first(pool), pool, 'unreachable')
+    clock.now += 60_000
+    expect([pools.healthy(first(pool)), pools.facts().chat?.healthy]).toEqual([false, 2])
+    expect(next(pool, pool.targets[1] ?? first(pool))).toBe(first(pool))
+    pools.answered(first(pool))
+    expect(pools.healthy(first(pool))).toBe(true)
+  })
+
   it('never eject the only target for its answers', () => {
     const { pools, pool } = onePool(['http://a'])
     for (let failure = 0; failure < 4; failure++) pools.failed(first(pool), pool, 'failed')
