@@ -45,6 +45,15 @@ export function shareOf({ returnedAt, ejectedUntil }: TargetState, now: number):
   return since >= SLOW_START_MS ? 1 : Math.max(FIRST_SHARE, since / SLOW_START_MS)
 }
 
+/**
+ * The same for one choice, by chance: while there is little to do, a target that always comes second
+ * because of its share would be given nothing at all.
+ */
+export function drawnShare(state: TargetState, now: number, random: () => number): number {
+  const share = shareOf(state, now)
+  return share === 1 || random() < share ? 1 : share
+}
+
 /** @param spare - Whether enough others would remain; a connection that failed ejects in any case. */
 export function countFailure(
   state: TargetState,

@@ -33,7 +33,7 @@ export function createBalance(name: BalanceName, random: () => number): Balance 
     case 'round_robin':
       return createRoundRobin(random)
     case 'latency':
-      return createLatency()
+      return createLatency(random)
     case 'prefix':
       return createPrefix(createLeastInFlight(random))
   }

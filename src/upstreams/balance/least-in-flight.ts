@@ -2,7 +2,7 @@
  * Least in flight, for its weight. Of many targets two are drawn and the better one is taken: that is
  * nearly as good as the best of all, and two gateways do not run to the same one.
  */
-import { shareOf } from '../condition.ts'
+import { drawnShare } from '../condition.ts'
 import { loadOf, type Target } from '../target.ts'
 import type { Balance } from './balance.ts'
 
@@ -16,10 +16,10 @@ export function createLeastInFlight(random: () => number): Balance {
   function least(targets: readonly Target[], now: number): Target {
     const from = turn++
     let best = targets[from % targets.length] as Target
-    let bestLoad = loadFor(best, now)
+    let bestLoad = loadFor(best, now, random)
     for (let step = 1; step < targets.length; step++) {
       const target = targets[(from + step) % targets.length] as Target
-      const load = loadFor(target, now)
+      const load = loadFor(target, now, random)
       if (load >= bestLoad) continue
       best = target
       bestLoad = load
@@ -34,8 +34,8 @@ export function createLeastInFlight(random: () => number): Balance {
 }
 
 /** The load that a target would have with one request more, for its weight. */
-function loadFor(target: Target, now: number): number {
-  return (loadOf(target, now) + 1) / (target.weight * shareOf(target.state, now))
+function loadFor(target: Target, now: number, random: () => number): number {
+  return (loadOf(target, now) + 1) / (target.weight * drawnShare(target.state, now, random))
 }
 
 function twoOf(targets: readonly Target[], random: () => number): readonly Target[] {
