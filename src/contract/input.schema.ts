@@ -67,6 +67,7 @@ export const inputSchema = {
         expires_at: string,
         approved_by: nullable('string'),
         reason: string,
+        emergency: { type: 'boolean' },
       }),
     },
     pools: {
