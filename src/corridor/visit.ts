@@ -3,6 +3,7 @@
  * missing when it ends tells how far it came.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { ActiveGrant } from '../contract/access.schema.ts'
 import type { Principal } from '../contract/input.schema.ts'
 import type { RequestBody, RequestFacts } from '../contract/request.ts'
 import type { EpochMs } from '../contract/units.ts'
@@ -13,7 +14,7 @@ import type { Description } from '../policy/describe.ts'
 import type { Decided, Revision } from '../policy/revision.ts'
 import type { AbortSignalLike } from '../upstreams/forward.ts'
 import type { Pool, Target } from '../upstreams/pools.ts'
-import type { StopHandle } from '../upstreams/relay.ts'
+import type { StopHandle, StopReason } from '../upstreams/relay.ts'
 
 /** Tokens that the server reported or, where it did not, that were counted as they passed. */
 export interface MeasuredUsage extends Usage {
@@ -28,6 +29,12 @@ export class Visit implements AbortSignalLike, StopHandle {
   decided: Decided | undefined
   /** Nanoseconds. */
   evalNs = 0
+  /** What the policy was shown and what has not ended since. */
+  grants: readonly ActiveGrant[] = []
+  /** Those without which it would not have been allowed. */
+  grounds: readonly ActiveGrant[] = []
+  /** What it stood on has ended. */
+  endedBy: StopReason | undefined
   reservation: Reservation | undefined
   standings: readonly Standing[] = []
   /** After the policy's rewrite. */

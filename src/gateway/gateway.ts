@@ -13,6 +13,7 @@ import { createCandidate } from '../policy/candidate.ts'
 import { createAdminListener } from '../server/admin-listener.ts'
 import { createTrustedProxies } from '../server/forwarded.ts'
 import { createPublicListener } from '../server/public-listener.ts'
+import { createMemoryStore } from '../store/memory.ts'
 import { createMetrics, type Metrics } from '../telemetry/metrics.ts'
 import type { OperatorLog } from '../telemetry/operator-log.ts'
 import { createCarriers } from '../upstreams/carriers.ts'
@@ -22,6 +23,7 @@ import { createPools } from '../upstreams/pools.ts'
 import { createProxy } from '../upstreams/proxy.ts'
 import { VERSION } from '../version.ts'
 import { type Watcher, watchPath } from '../watcher.ts'
+import { openAccess } from './access.ts'
 import { drain } from './drain.ts'
 import { createProviders } from './identity.ts'
 import { openCandidate, openPolicy } from './policies.ts'
@@ -74,8 +76,6 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const metrics: Metrics = createMetrics({ models: () => pools.models(), inFlight: () => inFlightOf(pools) })
   const pools = createPools({ now: steady, onChange: (pool, target, up) => metrics.target(pool, target, up) })
   pools.configure(config.pools)
-  const providers = createProviders({ log, now })
-  const settings = createSettings({ config, log, now, providers })
   const proxies = createTrustedProxies(config.listen.trustedProxies)
   const tlsFiles = config.listen.tls
   const tls = tlsFiles && readTls(tlsFiles)
@@ -93,6 +93,19 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     candidatePath === undefined ? undefined : openCandidate(policiesNeeds, candidatePath)
   const candidate =
     candidateSource && createCandidate({ current: candidateSource.current, onFlip: metrics.flip })
+  const store = createMemoryStore({ now })
+  const { access, api, tokens, grants } = openAccess({
+    store,
+    log,
+    now,
+    steady,
+    confirmedAt: policy.confirmedAt,
+    write: (event, facts) => audit.write(eventRecord(event, now(), facts)),
+    onEnded: grant => pipeline.grantEnded(grant),
+    announce: () => {},
+  })
+  const providers = createProviders({ log, now })
+  const settings = createSettings({ config, log, now, providers, grantTokens: tokens.asked })
   const ledger = createLedger()
   const carrier = createCarriers(createDispatcher(), createProxy())
   const deadlines = createDeadlines(steady)
@@ -124,6 +137,8 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     metrics,
     log,
     candidate,
+    accessApi: api,
+    grants,
     proxies,
     settings: settings.current,
   })
@@ -151,7 +166,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     rollbackPolicy: revision => rollBack(policy, revision),
   })
 
-  await Promise.all([policy.reload(), candidateSource?.reload()])
+  await Promise.all([policy.reload(), candidateSource?.reload(), access.open()])
   const watchers: Watcher[] = [providers]
   if (tls) watchers.push(watchTls(tlsFiles, tls, log, publicListener.renewTls))
   if (config.policy.watch) {
@@ -194,6 +209,8 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     await audit.write(eventRecord('gateway.stopped', now())).catch(() => {})
     await adminListener.close()
     carrier.close()
+    access.close()
+    await store.close()
     policy.close()
     candidateSource?.close()
     audit.close()
