@@ -281,7 +281,7 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
       for (const visit of visits) {
         if (!visit.grants.some(({ facts }) => facts.id === id)) continue
         visit.grants = visit.grants.filter(({ facts }) => facts.id !== id)
-        if (!visit.grounds.some(({ facts }) => facts.id === id) || stillAllowed(visit, now())) continue
+        if (visit.grounds.length === 0 || stillAllowed(visit, now())) continue
         visit.endedBy = reason
         if (visit.stop) visit.stop(reason)
         else visit.onAbort?.()
