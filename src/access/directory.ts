@@ -177,7 +177,7 @@ function activeGrant({ grant, models, roles, reason, emergency }: AccessDocument
       expires_at: new Date(grant.expiresAt).toISOString(),
       approved_by: grant.approvedBy,
       reason,
-      emergency,
+      ...(emergency ? { emergency } : {}),
     },
     startsAt: grant.startsAt,
     expiresAt: grant.expiresAt,

@@ -104,7 +104,8 @@ export interface GrantFacts {
   /** Null: the policy alone. Several ids are joined with `, `. */
   readonly approved_by: string | null
   readonly reason: string
-  readonly emergency: boolean
+  /** Only of a grant that broke the glass. */
+  readonly emergency?: true
 }
 
 /** A grant, as far as a request that stands on it needs to know. */

@@ -136,7 +136,7 @@ export function contentOf(visit: Visit, byDefault: AuditContent): AuditContent {
 }
 
 function grantRecord({ facts }: ActiveGrant): GrantRecord {
-  return { id: facts.id, emergency: facts.emergency }
+  return { id: facts.id, emergency: facts.emergency === true }
 }
 
 function limitFacts({ claim, remaining }: Standing): LimitFacts {

@@ -60,8 +60,8 @@ function toldByPolicy(decision: Decision): PublicRefusal {
 }
 
 /** An SDK shows the message and nothing else, so the way forward is in it. */
-function howToAsk({ access }: Decision): string | undefined {
-  if (!access?.requestable) return undefined
+function howToAsk({ code, access }: Decision): string | undefined {
+  if (code !== 'access_required' || !access?.requestable) return undefined
   const { models = [], roles = [], max_duration = '1h' } = access
   const body = {
     ...(models.length > 0 ? { models } : {}),

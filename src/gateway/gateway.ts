@@ -24,12 +24,13 @@ import { createProxy } from '../upstreams/proxy.ts'
 import { VERSION } from '../version.ts'
 import { type Watcher, watchPath } from '../watcher.ts'
 import { openAccess } from './access.ts'
+import { createAccessOperator } from './access-operator.ts'
 import { drain } from './drain.ts'
 import { createProviders } from './identity.ts'
 import { openCandidate, openPolicy } from './policies.ts'
 import { rollBack } from './rollback.ts'
 import { createSettings } from './settings.ts'
-import { inFlightOf, poolStatus, readiness } from './status.ts'
+import { accessStatus, inFlightOf, poolStatus, readiness } from './status.ts'
 import { readTls, watchTls } from './tls.ts'
 import { openAudit, recordMalformed } from './trail.ts'
 
@@ -73,7 +74,11 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const steady = (): number => origin + performance.now()
   const startedAt = now()
 
-  const metrics: Metrics = createMetrics({ models: () => pools.models(), inFlight: () => inFlightOf(pools) })
+  const metrics: Metrics = createMetrics({
+    models: () => pools.models(),
+    inFlight: () => inFlightOf(pools),
+    grants: () => access.directory.activeCount(now()),
+  })
   const pools = createPools({ now: steady, onChange: (pool, target, up) => metrics.target(pool, target, up) })
   pools.configure(config.pools)
   const proxies = createTrustedProxies(config.listen.trustedProxies)
@@ -164,6 +169,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       return policy.status()
     },
     rollbackPolicy: revision => rollBack(policy, revision),
+    access: createAccessOperator({ access, policy, now, record }),
   })
 
   await Promise.all([policy.reload(), candidateSource?.reload(), access.open()])
@@ -186,6 +192,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       policy: { ...policy.status(), ...(candidate ? { candidate: candidate.status() } : {}) },
       pools: poolStatus(pools, steady()),
       store: { engine: config.store.engine, ok: true },
+      access: accessStatus(access, now()),
       audit: audit.state(),
     }
   }

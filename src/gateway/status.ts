@@ -1,6 +1,8 @@
 /**
  * What a gateway tells of itself.
  */
+import type { Access } from '../access/access.ts'
+import { requestState } from '../access/document.ts'
 import type { AuditLog } from '../audit/log.ts'
 import type { Activation } from '../policy/activation.ts'
 import type { Pools } from '../upstreams/pools.ts'
@@ -32,6 +34,11 @@ export function poolStatus(pools: Pools, at: number): object {
       },
     ]),
   )
+}
+
+export function accessStatus({ directory }: Access, at: number): object {
+  const pending = directory.all().filter(({ value }) => requestState(value, at) === 'pending')
+  return { active: directory.activeCount(at), pending: pending.length }
 }
 
 export function inFlightOf(pools: Pools): { pool: string; target: string; count: number }[] {

@@ -33,7 +33,6 @@ const grant = {
   expires_at: '2030-01-01T00:00:00Z',
   approved_by: null,
   reason: 'sample',
-  emergency: false,
 }
 
 /** @param models - The models that the pools serve, so that a sample reaches the rules on them. */

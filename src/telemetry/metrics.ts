@@ -38,6 +38,8 @@ export interface MetricsNeeds {
   /** The models that pools serve: the only ones that become labels. */
   models(): readonly string[]
   inFlight(): readonly { readonly pool: string; readonly target: string; readonly count: number }[]
+  /** Grants that are in force. */
+  grants(): number
 }
 
 /** From a refusal of half a millisecond to a stream of five minutes. */
@@ -51,7 +53,7 @@ const DECISION_BUCKETS = [
 /** A rule is named by the policy; one that makes names up at run time must not fill the memory. */
 const MOST_NAMES = 200
 
-export function createMetrics({ models, inFlight }: MetricsNeeds): Metrics {
+export function createMetrics({ models, inFlight, grants }: MetricsNeeds): Metrics {
   const registers = [new Registry()]
   const [registry] = registers as [Registry]
   collectDefaultMetrics({ register: registry })
@@ -115,6 +117,15 @@ export function createMetrics({ models, inFlight }: MetricsNeeds): Metrics {
     collect() {
       this.reset()
       for (const { pool, target, count } of inFlight()) this.set({ pool, target }, count)
+    },
+  })
+
+  new Gauge({
+    name: 'sallyport_grants_active',
+    help: 'Grants in force',
+    registers,
+    collect() {
+      this.set(grants())
     },
   })
 

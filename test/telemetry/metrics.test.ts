@@ -5,6 +5,7 @@ const MANY = 100_000
 
 function metrics() {
   const made = createMetrics({
+    grants: () => 2,
     models: () => ['tiny', 'big'],
     inFlight: () => [{ pool: 'chat', target: 'http://a', count: 3 }],
   })
