@@ -24,6 +24,7 @@ export function judge(config: GatewayConfig): Objection[] {
     ...windowsThatHold(config),
     ...poolsThatCanBeTold(config),
     ...targetsThatCanBeAsked(config),
+    ...webhooksThatCanBeTrusted(config),
     ...judgeIdentity(config),
   ]
 }
@@ -109,6 +110,24 @@ function targetsThatCanBeAsked({ pools }: GatewayConfig): Objection[] {
       ]
     }),
   )
+}
+
+/** What is told of access is for its receiver alone, which must be able to tell who told it. */
+function webhooksThatCanBeTrusted({ access }: GatewayConfig): Objection[] {
+  return access.webhooks.flatMap(({ url, secret, format }, index) => {
+    const at = ['access', 'webhooks', index]
+    const unsigned = format === 'json' && secret === undefined
+    const again = access.webhooks.findIndex(hook => hook.url === url) < index
+    return [
+      ...sourceThatCanBeAsked(url, [...at, 'url']),
+      ...(again
+        ? [{ code: 'duplicate_webhook', path: [...at, 'url'], message: 'this receiver is named twice' }]
+        : []),
+      ...(unsigned
+        ? [{ code: 'webhook_without_secret', path: [...at, 'secret'], message: 'required for format json' }]
+        : []),
+    ]
+  })
 }
 
 function isHeader(name: string, value: string): boolean {

@@ -3,10 +3,11 @@
  */
 import { createHash } from 'node:crypto'
 import { type Access, createAccess } from '../access/access.ts'
-import type { AccessEvent } from '../access/desk.ts'
+import { createAnnouncer, type Untold } from '../access/announcer.ts'
 import type { EndedGrant } from '../access/directory.ts'
 import type { AccessDocument } from '../access/document.ts'
 import type { ActiveGrant } from '../contract/access.schema.ts'
+import type { WebhookConfig } from '../contract/config/access.ts'
 import type { Principal } from '../contract/input.schema.ts'
 import type { EpochMs } from '../contract/units.ts'
 import { type AccessApi, createAccessApi, GRANT_METHOD } from '../corridor/access-api.ts'
@@ -21,6 +22,8 @@ export interface GatewayAccess {
   readonly api: AccessApi
   readonly tokens: GrantTokens
   readonly grants: PipelineGrants
+  open(): Promise<void>
+  close(): void
 }
 
 export interface GatewayAccessNeeds {
@@ -32,23 +35,39 @@ export interface GatewayAccessNeeds {
   /** Resolves when it is in the audit log. */
   write(event: string, facts: object): Promise<void>
   onEnded(grant: EndedGrant): void
-  /** Told of each event that is on record. */
-  announce(event: AccessEvent): void
+  readonly webhooks: readonly WebhookConfig[]
+  random(): number
 }
 
 export function openAccess(needs: GatewayAccessNeeds): GatewayAccess {
   const { store, log, now } = needs
   const onFault = (cause: unknown): void => log.error('access_fault', { message: String(cause) })
+  const makeId = (prefix: string): string => prefix + newId(now())
+  const after = (ms: number, work: () => void): { close(): void } => {
+    const timer = setTimeout(work, ms).unref()
+    return { close: () => clearTimeout(timer) }
+  }
+  const announcer = createAnnouncer({
+    hooks: needs.webhooks,
+    outbox: store.shelf<Untold>('access_outbox'),
+    now,
+    newId: makeId,
+    random: needs.random,
+    send,
+    after,
+    onDropped: (url, why) =>
+      log.warn('announcement_dropped', { receiver: new URL(url).origin, message: why }),
+  })
   const access = createAccess({
     requests: store.shelf<AccessDocument>('access_requests'),
     questions: store.shelf('access_questions'),
     now,
     steady: needs.steady,
-    newId: prefix => prefix + newId(now()),
+    newId: makeId,
     digest: text => createHash('sha256').update(text).digest('base64url'),
     async record(event) {
       await needs.write(event.event, event.facts)
-      needs.announce(event)
+      await announcer.announce(event)
     },
     onEnded: needs.onEnded,
     every(ms, work) {
@@ -77,10 +96,7 @@ export function openAccess(needs: GatewayAccessNeeds): GatewayAccess {
       access,
       now,
       confirmedAt: needs.confirmedAt,
-      after(ms, work) {
-        const timer = setTimeout(work, ms)
-        return { close: () => clearTimeout(timer) }
-      },
+      after,
       mint: ({ principal }, grant) => tokens.mint({ ...grant, principal: principal.id }),
     }),
     grants: {
@@ -88,7 +104,24 @@ export function openAccess(needs: GatewayAccessNeeds): GatewayAccess {
       used: ({ facts }, by) => access.desk.used(facts.id, by),
       usedUp: ({ facts }) => void access.desk.usedUp(facts.id).catch(onFault),
     },
+    async open() {
+      await Promise.all([access.open(), announcer.open()])
+    },
+    close() {
+      access.close()
+      announcer.close()
+    },
   }
+}
+
+const RECEIVER_MS = 5000
+
+/** What a receiver answers is not read, and where it sends us we do not go. */
+async function send(url: string, headers: Readonly<Record<string, string>>, body: string): Promise<number> {
+  const signal = AbortSignal.timeout(RECEIVER_MS)
+  const response = await fetch(url, { method: 'POST', headers, body, redirect: 'manual', signal })
+  await response.body?.cancel()
+  return response.status
 }
 
 /** Whoever shows the credential of a grant has what is granted, and nothing of the principal's own. */

@@ -99,7 +99,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const candidate =
     candidateSource && createCandidate({ current: candidateSource.current, onFlip: metrics.flip })
   const store = createMemoryStore({ now })
-  const { access, api, tokens, grants } = openAccess({
+  const jit = openAccess({
     store,
     log,
     now,
@@ -107,10 +107,12 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     confirmedAt: policy.confirmedAt,
     write: (event, facts) => audit.write(eventRecord(event, now(), facts)),
     onEnded: grant => pipeline.grantEnded(grant),
-    announce: () => {},
+    webhooks: config.access.webhooks,
+    random: Math.random,
   })
+  const { access } = jit
   const providers = createProviders({ log, now })
-  const settings = createSettings({ config, log, now, providers, grantTokens: tokens.asked })
+  const settings = createSettings({ config, log, now, providers, grantTokens: jit.tokens.asked })
   const ledger = createLedger()
   const carrier = createCarriers(createDispatcher(), createProxy())
   const deadlines = createDeadlines(steady)
@@ -142,8 +144,8 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     metrics,
     log,
     candidate,
-    accessApi: api,
-    grants,
+    accessApi: jit.api,
+    grants: jit.grants,
     proxies,
     settings: settings.current,
   })
@@ -172,7 +174,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     access: createAccessOperator({ access, policy, now, record }),
   })
 
-  await Promise.all([policy.reload(), candidateSource?.reload(), access.open()])
+  await Promise.all([policy.reload(), candidateSource?.reload(), jit.open()])
   const watchers: Watcher[] = [providers]
   if (tls) watchers.push(watchTls(tlsFiles, tls, log, publicListener.renewTls))
   if (config.policy.watch) {
@@ -217,6 +219,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     await adminListener.close()
     carrier.close()
     access.close()
+    jit.close()
     await store.close()
     policy.close()
     candidateSource?.close()
