@@ -95,7 +95,6 @@ export function createDesk(needs: DeskNeeds): Desk {
 
   async function ask(principal: Principal, asked: AccessRequestBody, judge: Judge): Promise<AccessDocument> {
     const draft = draftOf(principal, asked)
-    refuseFlood(principal.id)
     const verdict = await judged(draft, judge)
     const document = withVerdict(draft, verdict)
     const digest = needs.digest(questionOf(principal.id, { ...draft, token: draft.token !== 'no' }))
@@ -103,6 +102,7 @@ export function createDesk(needs: DeskNeeds): Desk {
       const pointer = await questions.get(digest)
       const first = pointer && (await shelf.get(pointer.value.request))
       if (first && isLive(first.value, now())) return sameAgain(first, verdict)
+      refuseFlood(principal.id)
       const kept = (await shelf.put(document.id, document, 0, keepUntil(document))) as Kept<AccessDocument>
       if (await questions.put(digest, { request: document.id }, pointer?.version ?? 0, keepUntil(document))) {
         await onRecord(kept, () => openingEvents(document))
