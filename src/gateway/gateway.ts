@@ -218,7 +218,6 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     await audit.write(eventRecord('gateway.stopped', now())).catch(() => {})
     await adminListener.close()
     carrier.close()
-    access.close()
     jit.close()
     await store.close()
     policy.close()
