@@ -98,6 +98,7 @@ export function createDirectory({ shelf, now, steady, onEnded, onChange }: Direc
     if (grant) {
       grants.delete(grant.id)
       tellEnd(held.kept.value, 'revoked')
+      ended.delete(grant.id)
     }
     const own = byPrincipal.get(principal.id)
     own?.delete(id)

@@ -81,6 +81,10 @@ export function createAccessApi(needs: AccessApiNeeds): AccessApi {
     timer.close()
   }
 
+  function decides(document: AccessDocument, principal: Principal, judge: Judge): boolean {
+    return mayHaveASay(principal) && desk.mayDecide(document, principal, judge)
+  }
+
   function visible(id: string, principal: Principal, judge: Judge): AccessDocument {
     const document = directory.get(id)?.value
     if (document && (isOwn(document, principal) || desk.mayDecide(document, principal, judge)))
@@ -93,14 +97,14 @@ export function createAccessApi(needs: AccessApiNeeds): AccessApi {
   }
 
   async function tokenOf(document: AccessDocument, principal: Principal): Promise<string | null> {
-    if (document.token !== 'wanted' || !isOwn(document, principal) || !ownsKey(principal)) return null
+    if (document.token !== 'wanted' || !isOwn(document, principal)) return null
     const taken = await desk.takeToken(document.id, principal.id)
     return taken?.grant ? needs.mint(taken, taken.grant) : null
   }
 
   async function requests({ asker: { principal }, judge }: Call): Promise<object> {
     const documents = latest(directory.all().map(({ value }) => value)).filter(
-      document => isOwn(document, principal) || desk.mayDecide(document, principal, judge),
+      document => isOwn(document, principal) || decides(document, principal, judge),
     )
     return { requests: documents.map(document => requestView(document, now())) }
   }
@@ -109,7 +113,8 @@ export function createAccessApi(needs: AccessApiNeeds): AccessApi {
     const all = new URLSearchParams(facts.search).get('all') === 'true'
     const documents = latest(directory.all().map(({ value }) => value)).filter(
       document =>
-        document.grant && (isOwn(document, principal) || (all && desk.mayDecide(document, principal, judge))),
+        document.grant &&
+        (holds(document.grant, document, principal) || (all && decides(document, principal, judge))),
     )
     const at = now()
     return { grants: documents.map(document => grantView(document, document.grant as GrantDocument, at)) }
@@ -117,17 +122,19 @@ export function createAccessApi(needs: AccessApiNeeds): AccessApi {
 
   async function ask({ asker: { principal }, judge, body }: Call): Promise<object> {
     const asked = read<AccessRequestBody>(body, validateRequest)
-    refuseUnfit(principal, asked)
+    refuseBeyond(principal, asked)
     return shown(await desk.ask(principal, asked, judge), principal)
   }
 
   async function decide(id: string, word: 'approve' | 'deny', call: Call): Promise<object> {
     const { principal } = call.asker
-    refuseUnfit(principal)
+    if (!mayHaveASay(principal)) throw notForThat()
     return requestView(await desk[word](id, principal, commentIn(call.body), call.judge), now())
   }
 
   async function end(id: string, { asker: { principal }, judge, body }: Call): Promise<object> {
+    const known = directory.ofGrant(id)?.value
+    if (known && !isOwn(known, principal) && !mayHaveASay(principal)) throw notForThat()
     const document = await desk.end(id, principal, commentIn(body), judge)
     return grantView(document, document.grant as GrantDocument, now())
   }
@@ -147,6 +154,7 @@ export function createAccessApi(needs: AccessApiNeeds): AccessApi {
       const call: Call = { visit, facts, asker, body, judge }
       const [, , kind, id, word, ...rest] = facts.segments
       const route = `${facts.method} ${kind}${id === undefined ? '' : '/ID'}${word === undefined ? '' : `/${word}`}`
+      refuseForeign(asker.principal, route, id)
       const answer = async (text: Promise<object>, status = 200): Promise<OwnAnswer> => ({
         status,
         text: JSON.stringify(await text),
@@ -188,29 +196,43 @@ export function ageAt(now: EpochMs, confirmedAt: EpochMs | undefined): number {
   return Math.max(0, Math.floor((now - (confirmedAt ?? now)) / 1000))
 }
 
-/** What is worth one grant alone, or some models alone, is not worth more access or a say in that of others. */
-function refuseUnfit({ method, claims }: Principal, asked?: AccessRequestBody): void {
-  const models = Array.isArray(claims.models) && method === 'api_key' ? claims.models : undefined
-  const within =
-    asked !== undefined &&
-    (asked.roles ?? []).length === 0 &&
-    (asked.models ?? []).every(model => models?.includes(model))
-  if (method === GRANT_METHOD || (models && !within)) {
-    throw new GatewayError('forbidden', 'the credential is for less than its principal', {
-      title: 'This credential is not for that',
-    })
-  }
-}
-
 /** How the holder of a credential that is worth one grant was known. */
 export const GRANT_METHOD = 'access_grant'
 
-function ownsKey({ method }: Principal): boolean {
-  return method !== GRANT_METHOD
+/** A credential of one grant shows that grant and gives it back, and is good for nothing else here. */
+function refuseForeign({ method, claims }: Principal, route: string, id: string | undefined): void {
+  if (method !== GRANT_METHOD || route === 'GET grants') return
+  if (route !== 'DELETE grants/ID' || id !== claims.grant) throw notForThat()
+}
+
+/** A key for some models asks for no others, and for no roles. */
+function refuseBeyond(principal: Principal, { models = [], roles = [] }: AccessRequestBody): void {
+  const scope = scopeOf(principal)
+  if (scope && (roles.length > 0 || models.some(model => !scope.includes(model)))) throw notForThat()
+}
+
+/** What is for less than its principal has no say in what others get. */
+function mayHaveASay(principal: Principal): boolean {
+  return principal.method !== GRANT_METHOD && scopeOf(principal) === undefined
+}
+
+function scopeOf({ method, claims }: Principal): readonly unknown[] | undefined {
+  return method === 'api_key' && Array.isArray(claims.models) ? claims.models : undefined
+}
+
+function notForThat(): GatewayError {
+  return new GatewayError('forbidden', 'the credential is for less than its principal', {
+    title: 'This credential is not for that',
+  })
 }
 
 function isOwn(document: AccessDocument, { id }: Principal): boolean {
   return document.principal.id === id
+}
+
+/** Of a credential of one grant, that one. */
+function holds({ id }: GrantDocument, document: AccessDocument, principal: Principal): boolean {
+  return isOwn(document, principal) && (principal.method !== GRANT_METHOD || principal.claims.grant === id)
 }
 
 function waitOf({ search }: RequestFacts): number {

@@ -33,11 +33,14 @@ describe('sallyport access', () => {
   const pendingOf = async (who: string): Promise<string> => {
     let id: string | undefined
     await expect
-      .poll(async () => {
-        const { requests } = (await call(gateway, who, 'GET /-/access/requests')).body
-        id = requests.find(({ state }: { state: string }) => state === 'pending')?.id
-        return id
-      })
+      .poll(
+        async () => {
+          const { requests } = (await call(gateway, who, 'GET /-/access/requests')).body
+          id = requests.find(({ state }: { state: string }) => state === 'pending')?.id
+          return id
+        },
+        { timeout: 20_000 },
+      )
       .toMatch(/^r_/)
     return id as string
   }

@@ -195,7 +195,9 @@ describe('just-in-time access', () => {
     const statuses = await Promise.all(Array.from({ length: 6 }, async () => (await chat(client)).status))
     expect(statuses.sort()).toEqual([200, 200, 403, 403, 403, 403])
     await expect
-      .poll(async () => (await call(client, 'dev', 'GET /-/access/grants')).body.grants[0].state)
+      .poll(async () => (await call(client, 'dev', 'GET /-/access/grants')).body.grants[0].state, {
+        timeout: 10_000,
+      })
       .toBe('used_up')
   })
 
@@ -209,7 +211,11 @@ describe('just-in-time access', () => {
       principal: { id: 'ona', roles: [], method: 'access_grant', expires_at: grant.expires_at },
       grants: [{ id: grant.id }],
     })
-    expect((await ask(gateway, token)).status).toBe(403)
+    for (const line of ['POST /-/access/requests', 'GET /-/access/requests', `GET /-/access/requests/${id}`])
+      expect((await call(gateway, token, line)).status).toBe(403)
+    expect((await call(gateway, token, 'GET /-/access/grants?all=true')).body.grants).toMatchObject([
+      { id: grant.id },
+    ])
     const [head, claims, signature] = token.split('.')
     const other = Buffer.from(JSON.stringify({ ...JSON.parse(atob(claims)), sub: 'ana' })).toString(
       'base64url',
@@ -223,6 +229,24 @@ describe('just-in-time access', () => {
     }
     await call(gateway, 'lea', `DELETE /-/access/grants/${grant.id}`)
     expect((await chatAs(token)).status).toBe(401)
+  })
+
+  it('gives a key for some models no more, and no say', async () => {
+    const { stdout } = await gateway.command(
+      ...['keys', 'create', '--principal', 'deb', '--roles', 'developer,lead', '--models', 'tiny'],
+      ...['--format', 'json'],
+    )
+    const { secret } = JSON.parse(stdout)
+    await expect
+      .poll(async () => (await call(gateway, secret, 'GET /-/whoami')).status, { timeout: 10_000 })
+      .toBe(200)
+    expect((await ask(gateway, secret, { models: ['secret'] })).status).toBe(403)
+    expect((await ask(gateway, secret, { roles: ['lead'] })).status).toBe(403)
+    expect((await ask(gateway, secret, { ticket: 'OPS-9' })).status).toBe(201)
+    const { id } = (await ask(gateway, 'dev', { duration: '50m' })).body
+    expect((await call(gateway, secret, `POST /-/access/requests/${id}/approve`)).status).toBe(403)
+    expect((await call(gateway, secret, `GET /-/access/requests/${id}`)).status).toBe(404)
+    expect((await call(gateway, 'deb', `GET /-/access/requests/${id}`)).status).toBe(200)
   })
 
   it('offers no access where the policy has no rule for it', async () => {
