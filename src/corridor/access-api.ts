@@ -22,6 +22,8 @@ import type { Visit } from './visit.ts'
 export interface AccessApi {
   /** @throws GatewayError `not_found`, `invalid_request`, `forbidden`, `conflict`, `audit_unavailable` */
   answer(visit: Visit, facts: RequestFacts, asker: Asker, body: RequestBody | undefined): Promise<OwnAnswer>
+  /** Answers everybody who waits for a decision, now and from now on: the gateway is stopping. */
+  endWaits(): void
 }
 
 export interface OwnAnswer {
@@ -52,10 +54,13 @@ export function createAccessApi(needs: AccessApiNeeds): AccessApi {
   const { access, now } = needs
   const { desk, directory } = access
 
+  const waits = new Set<() => void>()
+  let stopping = false
+
   async function request(id: string, { visit, asker, judge, facts }: Call): Promise<object> {
     const wait = waitOf(facts)
     let document = visible(id, asker.principal, judge)
-    if (wait > 0 && document.state === 'pending') {
+    if (wait > 0 && !stopping && document.state === 'pending') {
       await decided(id, wait, visit)
       document = visible(id, asker.principal, judge)
     }
@@ -72,12 +77,14 @@ export function createAccessApi(needs: AccessApiNeeds): AccessApi {
     }
     const timer = needs.after(wait, end)
     visit.onAbort = end
+    waits.add(end)
     while (!over && directory.get(id)?.value.state === 'pending') {
       const change = access.changed(id)
       cancel = change.cancel
       await change.done
     }
     visit.onAbort = undefined
+    waits.delete(end)
     timer.close()
   }
 
@@ -98,8 +105,10 @@ export function createAccessApi(needs: AccessApiNeeds): AccessApi {
 
   async function tokenOf(document: AccessDocument, principal: Principal): Promise<string | null> {
     if (document.token !== 'wanted' || !isOwn(document, principal)) return null
-    const taken = await desk.takeToken(document.id, principal.id)
-    return taken?.grant ? needs.mint(taken, taken.grant) : null
+    if (!document.grant) return null
+    // First made and then taken: one that cannot be made is not lost.
+    const token = await needs.mint(document, document.grant)
+    return (await desk.takeToken(document.id, principal.id)) ? token : null
   }
 
   async function requests({ asker: { principal }, judge }: Call): Promise<object> {
@@ -169,6 +178,10 @@ export function createAccessApi(needs: AccessApiNeeds): AccessApi {
         if (route === 'DELETE grants/ID') return answer(end(id as string, call))
       }
       throw notFound()
+    },
+    endWaits() {
+      stopping = true
+      for (const end of [...waits]) end()
     },
   }
 }

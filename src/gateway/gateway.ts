@@ -213,6 +213,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
 
   async function stop({ hurry = false } = {}): Promise<void> {
     stopping = true
+    jit.api.endWaits()
     await Promise.all([...watchers, keysWatcher].map(watcher => watcher.close()))
     await drain(publicListener, pipeline, hurry ? 0 : parseDuration(config.listen.drain))
     await audit.write(eventRecord('gateway.stopped', now())).catch(() => {})

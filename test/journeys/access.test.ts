@@ -231,6 +231,22 @@ describe('just-in-time access', () => {
     expect((await chatAs(token)).status).toBe(401)
   })
 
+  it('keeps nobody waiting for a decision when the gateway stops', async () => {
+    const stopping = await startGateway({
+      policy: ACCESS_POLICY,
+      keys: PEOPLE,
+      config: { listen: { drain: '1h' } },
+    })
+    const { id } = (await ask(stopping, 'dev')).body
+    const waiting = call(stopping, 'dev', `GET /-/access/requests/${id}?wait=5m`)
+    await expect
+      .poll(async () => (await stopping.status()).access, { timeout: 10_000 })
+      .toEqual({ active: 0, pending: 1 })
+    const stopped = stopping.stop()
+    expect((await waiting).body.state).toBe('pending')
+    expect(await stopped).toBe(0)
+  })
+
   it('gives a key for some models no more, and no say', async () => {
     const { stdout } = await gateway.command(
       ...['keys', 'create', '--principal', 'deb', '--roles', 'developer,lead', '--models', 'tiny'],
