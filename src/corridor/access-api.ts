@@ -94,8 +94,7 @@ export function createAccessApi(needs: AccessApiNeeds): AccessApi {
 
   function visible(id: string, principal: Principal, judge: Judge): AccessDocument {
     const document = directory.get(id)?.value
-    if (document && (isOwn(document, principal) || desk.mayDecide(document, principal, judge)))
-      return document
+    if (document && (isOwn(document, principal) || decides(document, principal, judge))) return document
     throw notFound()
   }
 
