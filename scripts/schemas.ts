@@ -3,6 +3,7 @@
  * a file is not what would be written.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { accessSchema } from '../src/contract/access.schema.ts'
 import { configSchema } from '../src/contract/config.schema.ts'
 import { decisionSchema } from '../src/contract/decision.schema.ts'
 import { inputSchema } from '../src/contract/input.schema.ts'
@@ -12,6 +13,7 @@ const files = {
   'schemas/gateway.config.schema.json': configSchema,
   'schemas/input.schema.json': inputSchema,
   'schemas/decision.schema.json': decisionSchema,
+  'schemas/access.schema.json': accessSchema,
   'schemas/scenario.schema.json': scenarioSchema,
 }
 

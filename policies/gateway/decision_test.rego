@@ -32,6 +32,13 @@ test_allows_what_is_granted if {
 	decision.expires_at == "2026-03-02T14:00:00Z"
 }
 
+test_allows_the_credential_of_a_grant_what_is_granted_and_nothing_else if {
+	asked := testing.granted(testing.chat("dev", "tiny-large"), [testing.grant("g_1", ["tiny-large"], [])])
+	gateway.decision.rule == "granted" with input as testing.by_credential(asked)
+	other := testing.granted(testing.chat("dev", "tiny"), [testing.grant("g_1", ["tiny-large"], [])])
+	gateway.decision.allow == false with input as testing.by_credential(other)
+}
+
 test_refuses_with_the_way_to_ask if {
 	gateway.decision == {
 		"allow": false,

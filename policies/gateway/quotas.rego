@@ -60,6 +60,14 @@ _shared := [] if input.principal.team == null
 _tier := tables.tiers[tables.roles[_role].tier]
 
 # METADATA
+# title: The tier of a credential that is worth one grant
+# description: Its holder has no role.
+_tier := tables.tiers[tables.access.tier] if {
+	input.principal.method == "access_grant"
+	not _role
+}
+
+# METADATA
 # title: The role whose tier counts
 # description: The first that allows the request; under a grant, the first that is held.
 _role := hours.open[0] if {

@@ -29,6 +29,11 @@ test_under_a_grant_the_limits_of_the_first_role_hold if {
 	{limit.limit | some limit in quotas.limits; limit.name == "requests_per_minute"} == {60} with input as asked
 }
 
+test_the_credential_of_a_grant_has_a_tier_of_its_own if {
+	asked := testing.granted(testing.chat("dev", "tiny-large"), [testing.grant("g_1", ["tiny-large"], [])])
+	{limit.limit | some limit in quotas.limits; limit.name == "streams"} == {8} with input as testing.by_credential(asked)
+}
+
 test_the_role_that_allows_the_request_counts if {
 	both := testing.being(testing.chat("dev", "tiny-large"), {"roles": ["developer", "admin"]})
 	quotas.limits == [] with input as both

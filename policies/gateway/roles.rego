@@ -49,6 +49,14 @@ _operates if {
 }
 
 # METADATA
+# title: The credential of a grant
+# description: It is worth the grant alone, so there is no role to hold.
+_operates if {
+	input.principal.method == "access_grant"
+	count(grants.covering) > 0
+}
+
+# METADATA
 # title: Anybody with a role may list the models
 # description: The list shows only those that may be called.
 _may(_) if input.request.operation == "models"

@@ -58,3 +58,9 @@ test_refuses_when_the_input_does_not_say if {
 	count(roles.deny) == 1 with input as {"principal": {"roles": ["developer"]}}
 	count(roles.deny) == 1 with input as {"request": {"operation": "chat"}}
 }
+
+test_the_credential_of_a_grant_needs_no_role if {
+	covered := testing.granted(testing.chat("dev", "tiny-large"), [testing.grant("g_1", ["tiny-large"], [])])
+	count(roles.deny) == 0 with input as testing.by_credential(covered)
+	count(roles.deny) == 1 with input as testing.by_credential(testing.chat("dev", "tiny-large"))
+}

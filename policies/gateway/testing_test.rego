@@ -11,6 +11,7 @@ people := {
 	"dev": {"id": "dev", "roles": ["developer"], "team": "search"},
 	"ci-bot": {"id": "ci-bot", "kind": "service", "roles": ["ci"], "team": "build"},
 	"lea": {"id": "lea", "roles": ["analyst"], "team": "finance"},
+	"ona": {"id": "ona", "roles": ["oncall", "developer"], "team": "platform"},
 	"guest": {
 		"id": "guest", "kind": "anonymous", "roles": ["guest"], "authenticated": false,
 		"method": "anonymous", "key_id": null,
@@ -59,6 +60,25 @@ asking(name, different) := {
 }
 
 # METADATA
+# title: A question for access
+# description: To the large model for an hour, and what is different about this one.
+wanting(name, different) := {
+	"principal": object.union(_principal, people[name]),
+	"access": object.union(
+		{
+			"models": ["tiny-large"], "roles": [], "duration_seconds": 3600,
+			"reason": "incident 4512", "ticket": null, "emergency": false,
+		},
+		different,
+	),
+	"approver": null,
+	"approvals": [],
+	"grants": [],
+	"policy": {"revision": "test", "age_seconds": 1},
+	"time": {"now_ns": 0},
+}
+
+# METADATA
 # title: With a grant
 # description: The same input, and what has been approved.
 granted(asked, grants) := object.union(asked, {"grants": grants})
@@ -79,6 +99,11 @@ grant(id, models, roles) := {
 	"approved_by": "ana",
 	"reason": "incident 4512",
 }
+
+# METADATA
+# title: With the credential of a grant
+# description: Whoever shows it holds none of the principal's own roles.
+by_credential(asked) := being(asked, {"roles": [], "method": "access_grant", "key_id": null})
 
 _request := {
 	"id": "01TEST",

@@ -27,6 +27,13 @@ export interface DecisionRecord {
   readonly code?: string | undefined
   /** For the operator: what lay behind a refusal that is not the policy's own. */
   readonly error?: string | undefined
+  /** Those that it stands on. */
+  readonly grants?: readonly GrantRecord[] | undefined
+}
+
+export interface GrantRecord {
+  readonly id: string
+  readonly emergency: boolean
 }
 
 export interface LimitFacts {
@@ -41,12 +48,13 @@ export function decisionRecord(facts: DecisionRecord): string {
   const refused = facts.code === undefined ? '' : ',"outcome":"refused"'
   const code = facts.code === undefined ? '' : `,"code":${JSON.stringify(facts.code)}`
   const error = facts.error === undefined ? '' : `,"error":${JSON.stringify(facts.error)}`
+  const grants = facts.grants?.length ? `,"grants":${JSON.stringify(facts.grants)}` : ''
   const bundles =
     facts.revision === null ? '{}' : `{"gateway":{"revision":${JSON.stringify(facts.revision)}}}`
   const principal = facts.principal === undefined ? '' : `,"principal":${facts.principal}`
   const input = facts.input === undefined ? '' : `,"input":${facts.input}`
   const result = facts.result === undefined ? '' : `,"result":${facts.result}`
-  return `{"event":"decision","decision_id":"${facts.id}"${refused}${code}${error},"timestamp":"${iso(facts.at)}","request_id":${JSON.stringify(facts.requestId)},"path":"${facts.path}","requested_by":${JSON.stringify(facts.requestedBy)},"http":${JSON.stringify(facts.http)}${principal}${input}${result},"limits":${JSON.stringify(facts.limits)},"labels":${JSON.stringify(facts.labels)},"bundles":${bundles},"metrics":{"timer_policy_eval_ns":${facts.evalNs}},"erased":${JSON.stringify(facts.erased)}}`
+  return `{"event":"decision","decision_id":"${facts.id}"${refused}${code}${error},"timestamp":"${iso(facts.at)}","request_id":${JSON.stringify(facts.requestId)},"path":"${facts.path}","requested_by":${JSON.stringify(facts.requestedBy)},"http":${JSON.stringify(facts.http)}${principal}${input}${result}${grants},"limits":${JSON.stringify(facts.limits)},"labels":${JSON.stringify(facts.labels)},"bundles":${bundles},"metrics":{"timer_policy_eval_ns":${facts.evalNs}},"erased":${JSON.stringify(facts.erased)}}`
 }
 
 export type Outcome =
@@ -70,6 +78,7 @@ export interface OutcomeRecord {
   /** Milliseconds. */
   readonly timings?: Readonly<Record<'decide' | 'queue' | 'first_byte' | 'total', number | null>>
   readonly response?: string | undefined
+  readonly grants?: readonly GrantRecord[] | undefined
   readonly code?: string | undefined
   readonly error?: string | undefined
 }

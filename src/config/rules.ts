@@ -25,6 +25,7 @@ export function judge(config: GatewayConfig): Objection[] {
     ...windowsThatHold(config),
     ...poolsThatCanBeTold(config),
     ...targetsThatCanBeAsked(config),
+    ...webhooksThatCanBeTrusted(config),
     ...judgeIdentity(config),
   ]
 }
@@ -120,6 +121,24 @@ function tlsThatFits({ url, tls }: TargetConfig, at: JsonPath): Objection[] {
     return [{ code: 'tls_without_https', path, message: 'is for targets whose url begins with https:' }]
   if ((tls.certFile === undefined) === (tls.keyFile === undefined)) return []
   return [{ code: 'half_a_certificate', path, message: 'certFile and keyFile go together' }]
+}
+
+/** What is told of access is for its receiver alone, which must be able to tell who told it. */
+function webhooksThatCanBeTrusted({ access }: GatewayConfig): Objection[] {
+  return access.webhooks.flatMap(({ url, secret, format }, index) => {
+    const at = ['access', 'webhooks', index]
+    const unsigned = format === 'json' && secret === undefined
+    const again = access.webhooks.findIndex(hook => hook.url === url) < index
+    return [
+      ...sourceThatCanBeAsked(url, [...at, 'url']),
+      ...(again
+        ? [{ code: 'duplicate_webhook', path: [...at, 'url'], message: 'this receiver is named twice' }]
+        : []),
+      ...(unsigned
+        ? [{ code: 'webhook_without_secret', path: [...at, 'secret'], message: 'required for format json' }]
+        : []),
+    ]
+  })
 }
 
 function isHeader(name: string, value: string): boolean {

@@ -3,6 +3,7 @@
  *
  * What is not built yet is not in the schema, so naming it is an error and never ignored.
  */
+import { type AccessConfig, access } from './config/access.ts'
 import { type AuditConfig, audit } from './config/audit.ts'
 import { type IdentityConfig, identity } from './config/identity.ts'
 import {
@@ -34,6 +35,7 @@ export const configSchema = {
     store,
     audit,
     limits,
+    access,
   },
 } as const
 
@@ -48,4 +50,5 @@ export interface GatewayConfig {
   readonly store: StoreConfig
   readonly audit: AuditConfig
   readonly limits: LimitsConfig
+  readonly access: AccessConfig
 }

@@ -105,6 +105,10 @@ export const decisionSchema = {
       format: 'date-time',
       description: 'A response still streaming then is ended',
     },
+    grant: {
+      type: 'string',
+      description: 'The grant that this stands on; the gateway finds it out where it is not told',
+    },
     status: { anyOf: [{ type: 'integer', minimum: 400, maximum: 499 }, { const: 503 }] },
     code: { type: 'string', pattern: '^[a-z][a-z0-9_]{0,63}$' },
     message: { type: 'string', description: 'Reaches the caller as it is' },
@@ -165,6 +169,8 @@ export interface Decision {
   readonly expires_at?: string
   /** A duration. */
   readonly recheck_every?: string
+  /** The id of the grant that it stands on. */
+  readonly grant?: string
   readonly status?: number
   readonly code?: string
   readonly message?: string

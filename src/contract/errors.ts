@@ -32,6 +32,7 @@ export const REFUSALS = {
     title: 'This needs a grant; ask for access',
   },
   not_found: { status: 404, type: 'invalid_request_error', title: 'There is nothing at this address' },
+  conflict: { status: 409, type: 'invalid_request_error', title: 'This is decided already' },
   model_not_found: { status: 404, type: 'invalid_request_error', title: 'The model does not exist' },
   payload_too_large: { status: 413, type: 'invalid_request_error', title: 'The body is too large' },
   headers_too_large: { status: 431, type: 'invalid_request_error', title: 'The headers are too large' },

@@ -11,12 +11,16 @@ const strings = { type: 'array', items: string } as const
 const nullable = (type: 'string' | 'integer') => ({ anyOf: [{ type }, { type: 'null' }] })
 const open = { type: 'object', additionalProperties: true } as const
 
-function closed<P extends Record<string, object>>(properties: P) {
+/** @param optional - Properties that may be missing. */
+function closed<P extends Record<string, object>>(
+  properties: P,
+  optional: Readonly<Record<string, object>> = {},
+) {
   return {
     type: 'object' as const,
     additionalProperties: false as const,
     required: Object.keys(properties),
-    properties,
+    properties: { ...properties, ...optional },
   }
 }
 
@@ -60,14 +64,17 @@ export const inputSchema = {
     }),
     grants: {
       type: 'array',
-      items: closed({
-        id: string,
-        models: strings,
-        roles: strings,
-        expires_at: string,
-        approved_by: nullable('string'),
-        reason: string,
-      }),
+      items: closed(
+        {
+          id: string,
+          models: strings,
+          roles: strings,
+          expires_at: string,
+          approved_by: nullable('string'),
+          reason: string,
+        },
+        { emergency: { type: 'boolean', description: 'Only of a grant that broke the glass' } },
+      ),
     },
     pools: {
       type: 'object',

@@ -53,6 +53,7 @@ const grant = {
     expires_at: instant,
     approved_by: nullableString,
     reason: { type: 'string' },
+    emergency: { type: 'boolean' },
   },
 } as const
 
@@ -166,6 +167,7 @@ export interface ScenarioGrant {
   readonly expires_at?: string
   readonly approved_by?: string | null
   readonly reason?: string
+  readonly emergency?: boolean
 }
 
 export type Expectation = Partial<Decision>

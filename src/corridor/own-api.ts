@@ -1,5 +1,6 @@
 /**
- * What the gateway answers itself under `/-/`: who the caller is, and what would be decided.
+ * What the gateway answers itself under `/-/`: who the caller is, what would be decided, and access on
+ * request.
  * Nothing under `/-/` is ever forwarded.
  */
 import { GatewayError } from '../contract/errors.ts'
@@ -11,13 +12,14 @@ import { imaginedFacts } from '../server/intake.ts'
 import { parseBody } from '../server/strict-json.ts'
 import type { Pools } from '../upstreams/pools.ts'
 import { route } from '../upstreams/route.ts'
+import type { AccessApi, OwnAnswer } from './access-api.ts'
 import type { Asker, Questions } from './question.ts'
 import { inScope, OUT_OF_SCOPE } from './scope.ts'
 import type { Visit } from './visit.ts'
 
 export interface OwnApi {
-  /** @returns JSON text. @throws GatewayError `not_found`, `invalid_request` */
-  answer(visit: Visit, facts: RequestFacts, asker: Asker, body: RequestBody | undefined): string
+  /** @throws GatewayError `not_found`, `invalid_request`, and as the access API does */
+  answer(visit: Visit, facts: RequestFacts, asker: Asker, body: RequestBody | undefined): Promise<OwnAnswer>
   /** Remembers which limits the policy named for a principal. */
   remember(principal: string, claims: readonly Claim[]): void
 }
@@ -26,6 +28,7 @@ export interface OwnApiNeeds {
   readonly ledger: Ledger
   readonly pools: Pools
   readonly questions: Questions
+  readonly accessApi: AccessApi
 }
 
 export function isOwn(facts: RequestFacts): boolean {
@@ -46,12 +49,12 @@ const validateAuthorize = compileSchema({
 /** Principals whose latest limits are remembered. */
 const MOST_REMEMBERED = 10_000
 
-export function createOwnApi({ ledger, pools, questions }: OwnApiNeeds): OwnApi {
+export function createOwnApi({ ledger, pools, questions, accessApi }: OwnApiNeeds): OwnApi {
   const latest = new Map<string, readonly Claim[]>()
 
-  function whoami(visit: Visit, { principal }: Asker): object {
+  function whoami(visit: Visit, { principal, grants }: Asker): object {
     const standings = ledger.look(latest.get(principal.id) ?? [], visit.now)
-    return { principal, grants: [], limits: standings.map(shown) }
+    return { principal, grants: grants.map(({ facts }) => facts), limits: standings.map(shown) }
   }
 
   function authorize(visit: Visit, asker: Asker, asked: RequestBody | undefined): object {
@@ -88,10 +91,13 @@ export function createOwnApi({ ledger, pools, questions }: OwnApiNeeds): OwnApi 
   }
 
   return {
-    answer(visit, facts, asker, body) {
+    async answer(visit, facts, asker, body) {
       const call = `${facts.method} ${facts.path}`
-      if (call === 'GET /-/whoami') return JSON.stringify(whoami(visit, asker))
-      if (call === 'POST /-/authorize') return JSON.stringify(authorize(visit, asker, body))
+      if (call === 'GET /-/whoami') return { status: 200, text: JSON.stringify(whoami(visit, asker)) }
+      if (call === 'POST /-/authorize') {
+        return { status: 200, text: JSON.stringify(authorize(visit, asker, body)) }
+      }
+      if (facts.segments[1] === 'access') return accessApi.answer(visit, facts, asker, body)
       throw new GatewayError('not_found', 'no such call of the gateway itself')
     },
     remember(principal, claims) {

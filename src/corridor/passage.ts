@@ -5,11 +5,10 @@ import type { AuditContent, Decision } from '../contract/decision.schema.ts'
 import { GatewayError } from '../contract/errors.ts'
 import { GENERATING } from '../contract/input.schema.ts'
 import type { RequestFacts } from '../contract/request.ts'
-import { type EpochMs, parseDuration } from '../contract/units.ts'
+import { parseDuration } from '../contract/units.ts'
 import { rateHeaders } from '../limits/rate-headers.ts'
 import { createUsageFilter } from '../limits/usage-filter.ts'
 import { createUsageReader, type UsageReader } from '../limits/usage-reader.ts'
-import { atInstant } from '../policy/describe.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { discard } from '../upstreams/call.ts'
 import { conversationOf } from '../upstreams/conversation.ts'
@@ -20,6 +19,7 @@ import { retryAfterMs } from '../upstreams/retry-after.ts'
 import { reportsNoUsage, rewrittenBody } from '../upstreams/rewrite.ts'
 import { protocolOf } from '../upstreams/stream-protocol.ts'
 import { answerHeaders, upstreamHeaders } from '../upstreams/upstream-headers.ts'
+import { stillAllowed } from './question.ts'
 import { contentOf, type Recorder } from './recorder.ts'
 import type { MeasuredUsage, Visit } from './visit.ts'
 
@@ -111,7 +111,7 @@ export function createPassage(needs: PassageNeeds): Passage {
     writeHead(visit, answered, streamed)
     const ends = endsOf(visit, decision)
     for (const end of ends) expiries.watch(end)
-    const relayed = await relay(answered, visit.response, {
+    const relaying = relay(answered, visit.response, {
       deadlines,
       now,
       timeouts: pool.timeouts,
@@ -126,6 +126,9 @@ export function createPassage(needs: PassageNeeds): Passage {
       },
       rest: () => filter?.end() ?? NOTHING_LEFT,
     })
+    // What it stood on ended while the first byte was on its way.
+    if (visit.endedBy) visit.stop?.(visit.endedBy)
+    const relayed = await relaying
     for (const end of ends) expiries.forget(end)
     if (relayed.faulty) needs.pools.failed(target, pool, 'unreachable')
     visit.usage = measured(visit, facts, answered, usage)
@@ -186,16 +189,6 @@ export function createPassage(needs: PassageNeeds): Passage {
   }
 
   return { through }
-}
-
-/** What cannot be decided is not allowed. */
-function stillAllowed({ revision, described, id }: Visit, at: EpochMs): boolean {
-  try {
-    const input = atInstant(described?.input ?? '', at)
-    return revision?.decide(input, { nowNs: BigInt(at) * 1_000_000n, seed: id }).decision.allow === true
-  } catch {
-    return false
-  }
 }
 
 const NOTHING_LEFT = Buffer.alloc(0)

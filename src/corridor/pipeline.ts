@@ -7,11 +7,14 @@
  * written, no refusal is answered before it is, and the last byte of an answer waits for its outcome.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { EndedGrant } from '../access/directory.ts'
 import type { Outcome } from '../audit/record.ts'
+import type { ActiveGrant } from '../contract/access.schema.ts'
 import type { Decision } from '../contract/decision.schema.ts'
 import { GatewayError } from '../contract/errors.ts'
-import { GENERATING } from '../contract/input.schema.ts'
+import { GENERATING, type Principal } from '../contract/input.schema.ts'
 import type { RequestFacts } from '../contract/request.ts'
+import type { EpochMs } from '../contract/units.ts'
 import { admit, claimsOf, LimitRefusal } from '../limits/admit.ts'
 import { type Expectation, expectedAmounts, type Pricing, priceFor, usedAmounts } from '../limits/amounts.ts'
 import type { Ledger } from '../limits/ledger.ts'
@@ -30,11 +33,14 @@ import type { Metrics } from '../telemetry/metrics.ts'
 import type { OperatorLog } from '../telemetry/operator-log.ts'
 import { ClientLeft } from '../upstreams/client-left.ts'
 import type { Pools } from '../upstreams/pools.ts'
+import type { StopReason } from '../upstreams/relay.ts'
 import { route } from '../upstreams/route.ts'
+import type { AccessApi } from './access-api.ts'
 import { type CallerNeeds, callerOf } from './caller.ts'
+import { grantClaims, groundsOf } from './grounds.ts'
 import { createOwnApi, isOwn } from './own-api.ts'
 import type { Passage } from './passage.ts'
-import { type Asker, createQuestions, instantOf } from './question.ts'
+import { type Asker, createQuestions, instantOf, stillAllowed } from './question.ts'
 import type { Recorder } from './recorder.ts'
 import { PolicyRefusal, refusalOf } from './refusal.ts'
 import { inScope, outOfScope } from './scope.ts'
@@ -51,11 +57,23 @@ export interface PipelineNeeds {
   readonly metrics: Metrics
   /** Asked beside the policy in force, and never obeyed. */
   readonly candidate?: Candidate | undefined
+  readonly accessApi: AccessApi
+  readonly grants: PipelineGrants
   readonly log: OperatorLog
   /** Believed about who their client is. */
   readonly proxies: TrustedProxies
   /** What a reload of the config can change; read once per request. */
   settings(): Settings
+}
+
+/** What has been approved for a while. */
+export interface PipelineGrants {
+  /** Those of a principal that are in force, as far as its credential is for them. */
+  of(principal: Principal, at: EpochMs): readonly ActiveGrant[]
+  /** A request stands on it. @returns When that is on record. */
+  used(grant: ActiveGrant, by: { readonly id: string; readonly decisionId: string }): Promise<void>
+  /** Its ceiling is reached. */
+  usedUp(grant: ActiveGrant): void
 }
 
 export interface Settings extends CallerNeeds {
@@ -70,12 +88,14 @@ export interface Pipeline {
   running(): number
   /** Ends what still runs, in its own protocol. */
   drain(): void
+  /** Ends what stands on a grant that is over, unless the policy allows it all the same. */
+  grantEnded(grant: EndedGrant): void
 }
 
 export function createPipeline(needs: PipelineNeeds): Pipeline {
   const { now, policy, ledger, pools, passage, recorder, metrics, log } = needs
   const questions = createQuestions({ confirmedAt: policy.confirmedAt, poolFacts: pools.facts })
-  const ownApi = createOwnApi({ ledger, pools, questions })
+  const ownApi = createOwnApi({ ledger, pools, questions, accessApi: needs.accessApi })
   const visits = new Set<Visit>()
 
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -100,6 +120,7 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
       visit.reservation?.settle(usedAmounts(visit.usage ?? NO_USAGE, visit.price))
       visit.leaveTarget()
       visits.delete(visit)
+      lookAtCeilings(visit)
     }
   }
 
@@ -110,28 +131,61 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
     if (!revision) throw noPolicy()
     const principal = await callerOf(facts, visit.now, settings)
     visit.principal = principal
-    const asker = { principal, revision }
+    visit.grants = needs.grants.of(principal, visit.now)
+    const asker = { principal, revision, grants: visit.grants }
     const bytes = await readBody(visit.request, visit.response, settings.maxBodyBytes)
     visit.body = bytes.length > 0 ? parseBody(bytes) : undefined
-    if (isOwn(facts)) return answer(visit, ownApi.answer(visit, facts, asker, visit.body))
-    const decision = decide(visit, facts, asker)
-    if (!decision.allow) throw new PolicyRefusal(decision)
-    const claims = claimsOf(decision.limits ?? [])
-    ownApi.remember(principal.id, claims)
-    visit.model = decision.rewrite?.model ?? visit.model
-    visit.price = priceFor(visit.model, settings.pricing, claims)
-    visit.reservation = admit(
-      claims,
-      expectedAmounts(expectationOf(visit, facts, decision), visit.price),
-      visit.now,
-      ledger,
-    )
-    visit.standings = visit.reservation.standings
+    if (isOwn(facts)) {
+      const { status, text } = await ownApi.answer(visit, facts, asker, visit.body)
+      return answer(visit, text, status)
+    }
+    const decision = permit(visit, facts, asker, settings)
     if (isModelList(facts)) return answerModels(visit, facts, asker)
     visit.pools = route(decision, visit.model, pools)
     visit.pool = visit.pools[0]
-    await recorder.decision(visit)
+    await Promise.all([recorder.decision(visit), ...firstUses(visit, principal)])
     await passage.through(visit, facts, decision)
+  }
+
+  /** Decides and takes what the decision limits; a grant that has no more to give is decided without. */
+  function permit(visit: Visit, facts: RequestFacts, asker: Asker, settings: Settings): Decision {
+    for (;;) {
+      const decision = decide(visit, facts, { ...asker, grants: visit.grants })
+      if (!decision.allow) throw new PolicyRefusal(decision)
+      visit.grounds = groundsOf(visit, decision)
+      const own = claimsOf(decision.limits ?? [])
+      ownApi.remember(asker.principal.id, own)
+      const ceilings = visit.grounds.map(grant => ({ grant, claims: grantClaims(grant) }))
+      const claims = [...own, ...ceilings.flatMap(({ claims }) => claims)]
+      visit.model = decision.rewrite?.model ?? visit.model
+      visit.price = priceFor(visit.model, settings.pricing, claims)
+      const amounts = expectedAmounts(expectationOf(visit, facts, decision), visit.price)
+      try {
+        visit.reservation = admit(claims, amounts, visit.now, ledger)
+        visit.standings = visit.reservation.standings
+        return decision
+      } catch (error) {
+        const { claim } = error instanceof LimitRefusal ? error.refusedBy : { claim: undefined }
+        const spent = ceilings.find(({ claims }) => claim && claims.includes(claim))?.grant
+        if (!spent) throw error
+        visit.grants = visit.grants.filter(grant => grant !== spent)
+        visit.grounds = []
+      }
+    }
+  }
+
+  function firstUses({ grounds, id }: Visit, principal: Principal): Promise<void>[] {
+    return grounds
+      .filter(({ used }) => !used)
+      .map(grant => needs.grants.used(grant, { id: principal.id, decisionId: id }))
+  }
+
+  /** Once what was used is charged: a grant that has nothing left is over. */
+  function lookAtCeilings({ grounds }: Visit): void {
+    for (const grant of grounds) {
+      const standings = ledger.look(grantClaims(grant), now())
+      if (standings.some(({ remaining }) => remaining === 0)) needs.grants.usedUp(grant)
+    }
   }
 
   function decide(visit: Visit, facts: RequestFacts, asker: Asker): Decision {
@@ -175,15 +229,15 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
     answer(visit, text)
   }
 
-  function answer(visit: Visit, text: string): void {
-    respondJson(visit.request, visit.response, 200, text, headersOf(visit))
+  function answer(visit: Visit, text: string, status = 200): void {
+    respondJson(visit.request, visit.response, status, text, headersOf(visit))
     recorder.count(visit, 'completed', 'ok')
   }
 
   async function refuse(visit: Visit, thrown: unknown): Promise<void> {
-    // Who waited for a first byte when the gateway stopped has not left, and is told.
-    const drained = thrown instanceof ClientLeft && !visit.aborted
-    const error = drained ? stopping() : thrown
+    // Who waited for a first byte when the gateway stopped, or a grant ended, has not left, and is told.
+    const ended = thrown instanceof ClientLeft && !visit.aborted ? (visit.endedBy ?? 'drained') : undefined
+    const error = ended === undefined ? thrown : endedEarly(ended)
     if (error instanceof LimitRefusal) {
       visit.standings = error.standings
       metrics.limitRefusal(error.refusedBy.claim.name)
@@ -196,7 +250,7 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
     // What was refused costs nothing; what was sent to a target does, even if the client left or it failed.
     if (!visit.target) visit.reservation?.giveBack()
     let refusal = refusalOf(error)
-    const outcome = drained ? 'drained' : outcomeOf(error, visit)
+    const outcome = ended ?? outcomeOf(error, visit)
     try {
       if (visit.recorded)
         await recorder.outcome(visit, { outcome, status: refusal.told.status, bytesOut: 0, refusal })
@@ -221,6 +275,17 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
         if (visit.stop) visit.stop('drained')
         else if (visit.onAbort) visit.onAbort()
         else visit.response.destroy()
+      }
+    },
+    grantEnded({ id, why }) {
+      const reason = why === 'expired' ? 'expired' : 'revoked'
+      for (const visit of visits) {
+        if (!visit.grants.some(({ facts }) => facts.id === id)) continue
+        visit.grants = visit.grants.filter(({ facts }) => facts.id !== id)
+        if (visit.grounds.length === 0 || stillAllowed(visit, now())) continue
+        visit.endedBy = reason
+        if (visit.stop) visit.stop(reason)
+        else visit.onAbort?.()
       }
     },
   }
@@ -255,7 +320,12 @@ function outcomeOf(error: unknown, { recorded }: Visit): Outcome {
   return recorded ? 'upstream_failed' : 'refused'
 }
 
-function stopping(): GatewayError {
+function endedEarly(why: StopReason): GatewayError {
+  if (why !== 'drained') {
+    return new GatewayError('forbidden', `the grant that this stood on has ended: ${why}`, {
+      title: 'The grant that allowed this has ended',
+    })
+  }
   return new GatewayError('overloaded', 'the gateway is stopping', {
     title: 'The gateway is stopping',
     retryAfterSeconds: 1,

@@ -2,7 +2,14 @@
  * Recorder: what is written and counted of a visit, and when.
  */
 import type { AuditLog } from '../audit/log.ts'
-import { decisionRecord, type LimitFacts, type Outcome, outcomeRecord } from '../audit/record.ts'
+import {
+  decisionRecord,
+  type GrantRecord,
+  type LimitFacts,
+  type Outcome,
+  outcomeRecord,
+} from '../audit/record.ts'
+import type { ActiveGrant } from '../contract/access.schema.ts'
 import type { AuditContent } from '../contract/decision.schema.ts'
 import { costOf } from '../limits/amounts.ts'
 import type { Standing } from '../limits/ledger.ts'
@@ -73,6 +80,7 @@ export function createRecorder({
         evalNs: visit.evalNs,
         code: refusal?.told.code,
         error: refusal?.error,
+        grants: visit.grounds.map(grantRecord),
       }),
     )
     visit.recorded = true
@@ -105,6 +113,7 @@ export function createRecorder({
         code: refusal?.told.code,
         error: refusal?.error,
         response: ending.response,
+        grants: visit.grounds.length > 0 ? visit.grounds.map(grantRecord) : undefined,
       }),
     )
     if (usage && visit.principal)
@@ -124,6 +133,10 @@ export function createRecorder({
 /** The decision may say otherwise than the config. */
 export function contentOf(visit: Visit, byDefault: AuditContent): AuditContent {
   return visit.decided?.decision.audit?.content ?? byDefault
+}
+
+function grantRecord({ facts }: ActiveGrant): GrantRecord {
+  return { id: facts.id, emergency: facts.emergency === true }
 }
 
 function limitFacts({ claim, remaining }: Standing): LimitFacts {

@@ -51,10 +51,28 @@ function toldByPolicy(decision: Decision): PublicRefusal {
   return {
     status,
     code,
-    message: decision.message ?? title,
+    message: [decision.message ?? title, howToAsk(decision)].filter(Boolean).join(' '),
     headers: status === 401 ? { 'www-authenticate': 'Bearer realm="sallyport"' } : {},
     retryAfterSeconds:
       decision.retry_after === undefined ? undefined : parseDuration(decision.retry_after) / 1000,
     extra: decision.access === undefined ? undefined : { access: decision.access },
   }
+}
+
+/** An SDK shows the message and nothing else, so the way forward is in it. */
+function howToAsk({ code, access }: Decision): string | undefined {
+  if (code !== 'access_required' || !access?.requestable) return undefined
+  const { models = [], roles = [], max_duration = '1h' } = access
+  const body = {
+    ...(models.length > 0 ? { models } : {}),
+    ...(roles.length > 0 ? { roles } : {}),
+    duration: max_duration,
+    reason: '…',
+  }
+  const flags = [
+    ...(models.length > 0 ? [`--models ${models.join(',')}`] : []),
+    ...(roles.length > 0 ? [`--roles ${roles.join(',')}`] : []),
+  ]
+  const command = ['sallyport access request', ...flags, `--duration ${max_duration} --reason …`].join(' ')
+  return `To ask for access: ${command}, or POST /-/access/requests ${JSON.stringify(body)}.`
 }

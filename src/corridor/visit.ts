@@ -3,6 +3,7 @@
  * missing when it ends tells how far it came.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { ActiveGrant } from '../contract/access.schema.ts'
 import type { Principal } from '../contract/input.schema.ts'
 import type { RequestBody, RequestFacts } from '../contract/request.ts'
 import type { EpochMs } from '../contract/units.ts'
@@ -14,7 +15,7 @@ import type { Decided, Revision } from '../policy/revision.ts'
 import type { AbortSignalLike } from '../upstreams/client-left.ts'
 import type { Place } from '../upstreams/places.ts'
 import type { Pool } from '../upstreams/pools.ts'
-import type { StopHandle } from '../upstreams/relay.ts'
+import type { StopHandle, StopReason } from '../upstreams/relay.ts'
 import type { Target } from '../upstreams/target.ts'
 
 /** Tokens that the server reported or, where it did not, that were counted as they passed. */
@@ -30,6 +31,12 @@ export class Visit implements AbortSignalLike, StopHandle {
   decided: Decided | undefined
   /** Nanoseconds. */
   evalNs = 0
+  /** What the policy was shown and what has not ended since. */
+  grants: readonly ActiveGrant[] = []
+  /** Those without which it would not have been allowed. */
+  grounds: readonly ActiveGrant[] = []
+  /** What it stood on has ended. */
+  endedBy: StopReason | undefined
   reservation: Reservation | undefined
   standings: readonly Standing[] = []
   /** After the policy's rewrite. */

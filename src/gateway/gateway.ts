@@ -13,6 +13,7 @@ import { createCandidate } from '../policy/candidate.ts'
 import { createAdminListener } from '../server/admin-listener.ts'
 import { createTrustedProxies } from '../server/forwarded.ts'
 import { createPublicListener } from '../server/public-listener.ts'
+import { createMemoryStore } from '../store/memory.ts'
 import { createMetrics, type Metrics } from '../telemetry/metrics.ts'
 import type { OperatorLog } from '../telemetry/operator-log.ts'
 import { createCarriers } from '../upstreams/carriers.ts'
@@ -26,12 +27,14 @@ import { createProxy } from '../upstreams/proxy.ts'
 import { readTargetTls } from '../upstreams/target-tls.ts'
 import { VERSION } from '../version.ts'
 import { type Watcher, watchPath } from '../watcher.ts'
+import { openAccess } from './access.ts'
+import { createAccessOperator } from './access-operator.ts'
 import { drain } from './drain.ts'
 import { createProviders } from './identity.ts'
 import { openCandidate, openPolicy } from './policies.ts'
 import { rollBack } from './rollback.ts'
 import { createSettings } from './settings.ts'
-import { poolStatus, queueGauges, readiness, targetGauges } from './status.ts'
+import { accessStatus, poolStatus, queueGauges, readiness, targetGauges } from './status.ts'
 import { readTls, watchTls } from './tls.ts'
 import { openAudit, recordMalformed } from './trail.ts'
 
@@ -79,6 +82,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     models: () => pools.models(),
     targets: () => targetGauges(pools, steady()),
     queues: () => queueGauges(pools, places),
+    grants: () => access.directory.activeCount(now()),
   })
   const pools = createPools({
     now: steady,
@@ -98,8 +102,6 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   })
   const carrier = createCarriers(createDispatcher(steady), createProxy(steady))
   pools.configure(config.pools)
-  const providers = createProviders({ log, now })
-  const settings = createSettings({ config, log, now, providers })
   const proxies = createTrustedProxies(config.listen.trustedProxies)
   const tlsFiles = config.listen.tls
   const tls = tlsFiles && readTls(tlsFiles)
@@ -117,6 +119,21 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     candidatePath === undefined ? undefined : openCandidate(policiesNeeds, candidatePath)
   const candidate =
     candidateSource && createCandidate({ current: candidateSource.current, onFlip: metrics.flip })
+  const store = createMemoryStore({ now })
+  const jit = openAccess({
+    store,
+    log,
+    now,
+    steady,
+    confirmedAt: policy.confirmedAt,
+    write: (event, facts) => audit.write(eventRecord(event, now(), facts)),
+    onEnded: grant => pipeline.grantEnded(grant),
+    webhooks: config.access.webhooks,
+    random: Math.random,
+  })
+  const { access } = jit
+  const providers = createProviders({ log, now })
+  const settings = createSettings({ config, log, now, providers, grantTokens: jit.tokens.asked })
   const ledger = createLedger()
   const recorder = createRecorder({
     audit,
@@ -148,6 +165,8 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     metrics,
     log,
     candidate,
+    accessApi: jit.api,
+    grants: jit.grants,
     proxies,
     settings: settings.current,
   })
@@ -173,10 +192,11 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       return policy.status()
     },
     rollbackPolicy: revision => rollBack(policy, revision),
+    access: createAccessOperator({ access, policy, now, record }),
   })
 
   health.follow()
-  await Promise.all([policy.reload(), candidateSource?.reload()])
+  await Promise.all([policy.reload(), candidateSource?.reload(), jit.open()])
   const watchers: Watcher[] = [providers]
   if (tls) watchers.push(watchTls(tlsFiles, tls, log, publicListener.renewTls))
   if (config.policy.watch) {
@@ -196,6 +216,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       policy: { ...policy.status(), ...(candidate ? { candidate: candidate.status() } : {}) },
       pools: poolStatus(pools, places, steady()),
       store: { engine: config.store.engine, ok: true },
+      access: accessStatus(access, now()),
       audit: audit.state(),
     }
   }
@@ -217,12 +238,15 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
 
   async function stop({ hurry = false } = {}): Promise<void> {
     stopping = true
+    jit.api.endWaits()
     await Promise.all([...watchers, keysWatcher].map(watcher => watcher.close()))
     await drain(publicListener, pipeline, hurry ? 0 : parseDuration(config.listen.drain))
     await audit.write(eventRecord('gateway.stopped', now())).catch(() => {})
     await adminListener.close()
     health.close()
     carrier.close()
+    jit.close()
+    await store.close()
     policy.close()
     candidateSource?.close()
     audit.close()

@@ -6,6 +6,7 @@ import type { Principal } from '../contract/input.schema.ts'
 import { parseDuration, parseSize } from '../contract/units.ts'
 import type { Settings } from '../corridor/pipeline.ts'
 import { createFailedAttempts, type FailedAttempts } from '../identity/attempts.ts'
+import type { Asked } from '../identity/identify.ts'
 import { readKeyFile } from '../identity/key-file.ts'
 import { createKeyring, type Keyring } from '../identity/keyring.ts'
 import type { OperatorLog } from '../telemetry/operator-log.ts'
@@ -22,6 +23,8 @@ export interface LiveSettingsNeeds {
   readonly config: GatewayConfig
   readonly log: OperatorLog
   readonly providers: Providers
+  /** Credentials that are worth one grant. */
+  readonly grantTokens: Asked
   now(): number
 }
 
@@ -42,7 +45,7 @@ export function createSettings(needs: LiveSettingsNeeds): LiveSettings {
       attempts,
       methods: {
         known: [keyring.principalOf, ...known],
-        asked,
+        asked: [needs.grantTokens, ...asked],
         certificate,
         anonymous: anonymousOf(config),
       },

@@ -1,6 +1,8 @@
 /**
  * What a gateway tells of itself.
  */
+import type { Access } from '../access/access.ts'
+import { requestState } from '../access/document.ts'
 import type { AuditLog } from '../audit/log.ts'
 import type { Activation } from '../policy/activation.ts'
 import type { TargetGauges } from '../telemetry/metrics.ts'
@@ -79,4 +81,9 @@ export function targetGauges(pools: Pools, at: number): TargetGauges[] {
 
 export function queueGauges(pools: Pools, places: Pick<Places, 'queued'>): { pool: string; depth: number }[] {
   return pools.all().map(({ name }) => ({ pool: name, depth: places.queued(name) }))
+}
+
+export function accessStatus({ directory }: Access, at: number): object {
+  const pending = directory.all().filter(({ value }) => requestState(value, at) === 'pending')
+  return { active: directory.activeCount(at), pending: pending.length }
 }

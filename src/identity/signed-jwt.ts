@@ -1,7 +1,19 @@
 /**
  * Signed JWTs: their signature, and the claims that every one has. The one door of `jose`.
  */
-import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyOptions, jwtVerify } from 'jose'
+import {
+  calculateJwkThumbprint,
+  createLocalJWKSet,
+  errors,
+  exportJWK,
+  generateKeyPair,
+  importJWK,
+  type JSONWebKeySet,
+  type JWK,
+  type JWTVerifyOptions,
+  jwtVerify,
+  SignJWT,
+} from 'jose'
 import type { EpochMs } from '../contract/units.ts'
 import type { Claims } from './claims.ts'
 import type { PublicJwk } from './public-keys.ts'
@@ -72,4 +84,28 @@ export function createJwtVerifier(keys: readonly PublicJwk[], expected: JwtExpec
   }
 
   return { verify }
+}
+
+/** A key of our own, as it is kept. */
+export interface SigningKey {
+  readonly kid: string
+  readonly public: object
+  readonly private: object
+}
+
+/** An Ed25519 key, named after its thumbprint (RFC 7638). */
+export async function newSigningKey(): Promise<SigningKey> {
+  const pair = await generateKeyPair('EdDSA', { crv: 'Ed25519', extractable: true })
+  const jwk = await exportJWK(pair.publicKey)
+  const kid = await calculateJwkThumbprint(jwk)
+  const use = { kid, alg: 'EdDSA', use: 'sig' }
+  return { kid, public: { ...jwk, ...use }, private: { ...(await exportJWK(pair.privateKey)), ...use } }
+}
+
+/** @param claims - All of them, `iss` and `exp` included. */
+export async function signJwt(key: SigningKey, type: string, claims: Claims): Promise<string> {
+  const signing = await importJWK(key.private as JWK, 'EdDSA')
+  return new SignJWT({ ...claims })
+    .setProtectedHeader({ alg: 'EdDSA', typ: type, kid: key.kid })
+    .sign(signing)
 }

@@ -104,6 +104,13 @@ export function atInstant(input: string, now: EpochMs): string {
   return `${input.slice(0, input.lastIndexOf('"time":{'))}"time":{"now_ns":${now}000000}}`
 }
 
+/** The same input under other grants. What stands behind them holds no text of a caller's. */
+export function withGrants(input: string, grants: readonly object[]): string {
+  const start = input.lastIndexOf(',"grants":[')
+  const end = input.indexOf('],"pools":{', start)
+  return `${input.slice(0, start)},"grants":${grantsText(grants)}${input.slice(end + 1)}`
+}
+
 /** With the digits and the order that it came with. */
 function bodyText(body: RequestBody | undefined): string {
   return body ? withoutLoneSurrogates(body.text) : 'null'

@@ -21,7 +21,21 @@ export interface AdminListenerNeeds {
   metrics(): Promise<{ readonly contentType: string; readonly text: string }>
   reloadPolicy(): Promise<object>
   /** @param revision - Without one: what was in force before. */
-  rollbackPolicy(revision: string | undefined): { readonly status: number; readonly body: object }
+  rollbackPolicy(revision: string | undefined): AdminAnswer
+  readonly access: AdminAccess
+}
+
+export interface AdminAnswer {
+  readonly status: number
+  readonly body: object
+}
+
+/** What is asked for and granted, and an operator's word on it. */
+export interface AdminAccess {
+  requests(): AdminAnswer
+  grants(): AdminAnswer
+  decide(id: string, approve: boolean, comment: string | null): Promise<AdminAnswer>
+  revoke(grantId: string, comment: string | null): Promise<AdminAnswer>
 }
 
 export function createAdminListener(needs: AdminListenerNeeds): AdminListener {
@@ -50,6 +64,7 @@ export function createAdminListener(needs: AdminListenerNeeds): AdminListener {
     const { status, body } = needs.rollbackPolicy(revision)
     response.status(status).json(body)
   })
+  addAccess(app, needs.access)
   app.use(
     (_request, response) =>
       void response
@@ -84,6 +99,34 @@ export function createAdminListener(needs: AdminListenerNeeds): AdminListener {
         server.closeAllConnections()
       }),
   }
+}
+
+function addAccess(app: express.Express, access: AdminAccess): void {
+  const json = express.json({ type: () => true, limit: '16kb' })
+  const tell = (response: Response, { status, body }: AdminAnswer): void =>
+    void response.status(status).json(body)
+  app.get('/access/requests', (_request, response) => tell(response, access.requests()))
+  app.get('/access/grants', (_request, response) => tell(response, access.grants()))
+  for (const word of ['approve', 'deny'] as const) {
+    app.post(`/access/requests/:id/${word}`, json, async (request, response) => {
+      const comment = commentOf(request.body)
+      if (comment === undefined) return invalid(response, 'expected {"comment": "…"} or nothing')
+      tell(response, await access.decide(String(request.params.id), word === 'approve', comment))
+    })
+  }
+  app.delete('/access/grants/:id', json, async (request, response) => {
+    const comment = commentOf(request.body)
+    if (comment === undefined) return invalid(response, 'expected {"comment": "…"} or nothing')
+    tell(response, await access.revoke(String(request.params.id), comment))
+  })
+}
+
+/** @returns Undefined for a body that is something else. */
+function commentOf(body: unknown): string | null | undefined {
+  const { comment, ...rest } = (body ?? {}) as { comment?: unknown }
+  if (Object.keys(rest).length > 0) return undefined
+  if (comment === undefined) return null
+  return typeof comment === 'string' ? comment : undefined
 }
 
 function invalid(response: Response, message: string): void {

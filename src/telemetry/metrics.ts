@@ -40,6 +40,8 @@ export interface MetricsNeeds {
   models(): readonly string[]
   targets(): readonly TargetGauges[]
   queues(): readonly { readonly pool: string; readonly depth: number }[]
+  /** Grants that are in force. */
+  grants(): number
 }
 
 export interface TargetGauges {
@@ -64,7 +66,7 @@ const DECISION_BUCKETS = [
 /** A rule is named by the policy; one that makes names up at run time must not fill the memory. */
 const MOST_NAMES = 200
 
-export function createMetrics({ models, targets, queues }: MetricsNeeds): Metrics {
+export function createMetrics({ models, targets, queues, grants }: MetricsNeeds): Metrics {
   const registers = [new Registry()]
   const [registry] = registers as [Registry]
   collectDefaultMetrics({ register: registry })
@@ -149,6 +151,15 @@ export function createMetrics({ models, targets, queues }: MetricsNeeds): Metric
   read('sallyport_queue_depth', 'Requests that wait for a slot', queues, (gauge, { pool, depth }) =>
     gauge.set({ pool }, depth),
   )
+
+  new Gauge({
+    name: 'sallyport_grants_active',
+    help: 'Grants in force',
+    registers,
+    collect() {
+      this.set(grants())
+    },
+  })
 
   const rules = boundedNames()
   const codes = boundedNames()

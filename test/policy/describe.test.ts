@@ -2,7 +2,7 @@ import { describe as about, expect, it } from 'vitest'
 import { inputSchema, type Principal } from '../../src/contract/input.schema.ts'
 import { CREDENTIAL_HEADERS, type RequestFacts } from '../../src/contract/request.ts'
 import { compileSchema } from '../../src/contract/schema.ts'
-import { atInstant, type DescribeFacts, describe } from '../../src/policy/describe.ts'
+import { atInstant, type DescribeFacts, describe, withGrants } from '../../src/policy/describe.ts'
 import { lookAt } from '../../src/policy/edition.ts'
 import { READS_ANYTHING, readsFrom } from '../../src/policy/reads.ts'
 import { parseBody } from '../../src/server/strict-json.ts'
@@ -343,5 +343,27 @@ about('a decision', () => {
       }
     expect([...seen].sort()).toEqual([false, true])
     revision.close()
+  })
+})
+
+about('the same input under other grants', () => {
+  const grant = (id: string, reason = '') => ({ id, models: ['tiny'], roles: [], reason })
+  const grantsIn = (input: string) => JSON.parse(input).grants
+
+  it('differs in nothing else, wherever the word stands', () => {
+    const principal = {
+      ...PRINCIPAL,
+      id: '","grants":[',
+      claims: { x: 1, grants: ['],"pools":{'], pools: { a: 1, pools: {} } },
+    }
+    const pools = { grants: { models: [',"grants":['], healthy: 1, targets: 1, in_flight: 0, queued: 0 } }
+    const body = '{"model":"tiny","grants":[1],"pools":{"a":2}}'
+    const given = (grants: object[]) => described(body, { principal, pools, grants }).input
+    const held = [grant('g_1', '],"pools":{'), grant('g_2')]
+    for (const before of [[], held]) {
+      for (const after of [[], [grant('g_3')], held])
+        expect(withGrants(given(before), after)).toBe(given(after))
+    }
+    expect(grantsIn(withGrants(given([]), held))).toEqual(held)
   })
 })

@@ -43,6 +43,8 @@ export interface GatewayOptions {
   readonly env?: Readonly<Record<string, string>>
   /** Another built command than that of this tree. */
   readonly cli?: string
+  /** A config elsewhere, which is used as it is. */
+  readonly configFile?: string
   /** Reuse the folder of a gateway that was stopped or killed. */
   readonly folder?: string
 }
@@ -132,8 +134,9 @@ export function runCommand(
 
 export async function startGateway(options: GatewayOptions = {}): Promise<RunningGateway> {
   const folder = options.folder ?? newFolder()
-  const keys = prepare(folder, options)
-  const child = spawn(process.execPath, [options.cli ?? CLI, 'serve', '--config', 'gateway.config.json'], {
+  const keys = options.configFile === undefined ? prepare(folder, options) : {}
+  const config = options.configFile ?? 'gateway.config.json'
+  const child = spawn(process.execPath, [options.cli ?? CLI, 'serve', '--config', config], {
     cwd: folder,
     env: environment(options.env),
     stdio: ['ignore', 'ignore', 'pipe'],

@@ -199,6 +199,7 @@ function grantOf(given: ScenarioGrant, index: number, now: EpochMs): { grant: ob
     expires_at,
     approved_by: given.approved_by ?? null,
     reason: given.reason ?? '',
+    ...(given.emergency ? { emergency: true } : {}),
   }
   return { grant, ends: Date.parse(expires_at) }
 }

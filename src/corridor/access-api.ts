@@ -1,0 +1,279 @@
+/**
+ * The access API, `/-/access/…`: asking for access, deciding on it, giving it back.
+ */
+import type { Access } from '../access/access.ts'
+import type { AccessDocument, GrantDocument } from '../access/document.ts'
+import type { AccessQuestion, Judge } from '../access/verdict.ts'
+import { grantView, requestView } from '../access/views.ts'
+import { type AccessRequestBody, accessRequestSchema, commentSchema } from '../contract/access.schema.ts'
+import { GatewayError } from '../contract/errors.ts'
+import type { Principal } from '../contract/input.schema.ts'
+import type { RequestBody, RequestFacts } from '../contract/request.ts'
+import { compileSchema, type Validate } from '../contract/schema.ts'
+import { type EpochMs, parseDuration } from '../contract/units.ts'
+import type { Instant } from '../policy/engine.ts'
+import { ACCESS_ENTRYPOINT } from '../policy/questions.ts'
+import type { Revision } from '../policy/revision.ts'
+import { withoutLoneSurrogates } from '../policy/well-formed.ts'
+import type { Asker } from './question.ts'
+import { instantOf } from './question.ts'
+import type { Visit } from './visit.ts'
+
+export interface AccessApi {
+  /** @throws GatewayError `not_found`, `invalid_request`, `forbidden`, `conflict`, `audit_unavailable` */
+  answer(visit: Visit, facts: RequestFacts, asker: Asker, body: RequestBody | undefined): Promise<OwnAnswer>
+  /** Answers everybody who waits for a decision, now and from now on: the gateway is stopping. */
+  endWaits(): void
+}
+
+export interface OwnAnswer {
+  readonly status: number
+  /** JSON. */
+  readonly text: string
+}
+
+export interface AccessApiNeeds {
+  readonly access: Access
+  now(): EpochMs
+  /** Calls once, after so many milliseconds, unless it is closed before. */
+  after(ms: number, work: () => void): { close(): void }
+  /** When the policy's source was last seen to be what is in force. */
+  confirmedAt(): EpochMs | undefined
+  /** A credential that is worth this grant alone. */
+  mint(document: AccessDocument, grant: GrantDocument): Promise<string>
+}
+
+const validateRequest = compileSchema(accessRequestSchema)
+const validateComment = compileSchema(commentSchema)
+
+const LONGEST_WAIT_MS = 300_000
+/** Of the requests of others, the latest so many are looked through. */
+const MOST_LISTED = 1000
+
+export function createAccessApi(needs: AccessApiNeeds): AccessApi {
+  const { access, now } = needs
+  const { desk, directory } = access
+
+  const waits = new Set<() => void>()
+  let stopping = false
+
+  async function request(id: string, { visit, asker, judge, facts }: Call): Promise<object> {
+    const wait = waitOf(facts)
+    let document = visible(id, asker.principal, judge)
+    if (wait > 0 && !stopping && document.state === 'pending') {
+      await decided(id, wait, visit)
+      document = visible(id, asker.principal, judge)
+    }
+    return shown(document, asker.principal)
+  }
+
+  /** Until it is no longer pending, or the time is over, or whoever waits is gone. */
+  async function decided(id: string, wait: number, visit: Visit): Promise<void> {
+    let over = false
+    let cancel = (): void => {}
+    const end = (): void => {
+      over = true
+      cancel()
+    }
+    const timer = needs.after(wait, end)
+    visit.onAbort = end
+    waits.add(end)
+    while (!over && directory.get(id)?.value.state === 'pending') {
+      const change = access.changed(id)
+      cancel = change.cancel
+      await change.done
+    }
+    visit.onAbort = undefined
+    waits.delete(end)
+    timer.close()
+  }
+
+  function decides(document: AccessDocument, principal: Principal, judge: Judge): boolean {
+    return mayHaveASay(principal) && desk.mayDecide(document, principal, judge)
+  }
+
+  function visible(id: string, principal: Principal, judge: Judge): AccessDocument {
+    const document = directory.get(id)?.value
+    if (document && (isOwn(document, principal) || decides(document, principal, judge))) return document
+    throw notFound()
+  }
+
+  async function shown(document: AccessDocument, principal: Principal): Promise<object> {
+    return requestView(document, now(), await tokenOf(document, principal))
+  }
+
+  async function tokenOf(document: AccessDocument, principal: Principal): Promise<string | null> {
+    if (document.token !== 'wanted' || !isOwn(document, principal)) return null
+    if (!document.grant) return null
+    // First made and then taken: one that cannot be made is not lost.
+    const token = await needs.mint(document, document.grant)
+    return (await desk.takeToken(document.id, principal.id)) ? token : null
+  }
+
+  async function requests({ asker: { principal }, judge }: Call): Promise<object> {
+    const documents = latest(directory.all().map(({ value }) => value)).filter(
+      document => isOwn(document, principal) || decides(document, principal, judge),
+    )
+    return { requests: documents.map(document => requestView(document, now())) }
+  }
+
+  async function grants({ asker: { principal }, judge, facts }: Call): Promise<object> {
+    const all = new URLSearchParams(facts.search).get('all') === 'true'
+    const documents = latest(directory.all().map(({ value }) => value)).filter(
+      document =>
+        document.grant &&
+        (holds(document.grant, document, principal) || (all && decides(document, principal, judge))),
+    )
+    const at = now()
+    return { grants: documents.map(document => grantView(document, document.grant as GrantDocument, at)) }
+  }
+
+  async function ask({ asker: { principal }, judge, body }: Call): Promise<object> {
+    const asked = read<AccessRequestBody>(body, validateRequest)
+    refuseBeyond(principal, asked)
+    return shown(await desk.ask(principal, asked, judge), principal)
+  }
+
+  async function decide(id: string, word: 'approve' | 'deny', call: Call): Promise<object> {
+    const { principal } = call.asker
+    if (!mayHaveASay(principal)) throw notForThat()
+    return requestView(await desk[word](id, principal, commentIn(call.body), call.judge), now())
+  }
+
+  async function end(id: string, { asker: { principal }, judge, body }: Call): Promise<object> {
+    const known = directory.ofGrant(id)?.value
+    if (known && !isOwn(known, principal) && !mayHaveASay(principal)) throw notForThat()
+    const document = await desk.end(id, principal, commentIn(body), judge)
+    return grantView(document, document.grant as GrantDocument, now())
+  }
+
+  function latest(documents: readonly AccessDocument[]): AccessDocument[] {
+    return [...documents]
+      .sort((one, other) => other.createdAt - one.createdAt || (one.id < other.id ? 1 : -1))
+      .slice(0, MOST_LISTED)
+  }
+
+  return {
+    async answer(visit, facts, asker, body) {
+      if (!asker.principal.authenticated) {
+        throw new GatewayError('unauthenticated', 'nobody in particular asks for access')
+      }
+      const judge = judgeOf(asker.revision, instantOf(visit), ageAt(visit.now, needs.confirmedAt()))
+      const call: Call = { visit, facts, asker, body, judge }
+      const [, , kind, id, word, ...rest] = facts.segments
+      const route = `${facts.method} ${kind}${id === undefined ? '' : '/ID'}${word === undefined ? '' : `/${word}`}`
+      refuseForeign(asker.principal, route, id)
+      const answer = async (text: Promise<object>, status = 200): Promise<OwnAnswer> => ({
+        status,
+        text: JSON.stringify(await text),
+      })
+      if (rest.length === 0 && facts.segments.length >= 3) {
+        if (route === 'POST requests') return answer(ask(call), 201)
+        if (route === 'GET requests') return answer(requests(call))
+        if (route === 'GET requests/ID') return answer(request(id as string, call))
+        if (route === 'POST requests/ID/approve') return answer(decide(id as string, 'approve', call))
+        if (route === 'POST requests/ID/deny') return answer(decide(id as string, 'deny', call))
+        if (route === 'GET grants') return answer(grants(call))
+        if (route === 'DELETE grants/ID') return answer(end(id as string, call))
+      }
+      throw notFound()
+    },
+    endWaits() {
+      stopping = true
+      for (const end of [...waits]) end()
+    },
+  }
+}
+
+interface Call {
+  readonly visit: Visit
+  readonly facts: RequestFacts
+  readonly asker: Asker
+  readonly body: RequestBody | undefined
+  readonly judge: Judge
+}
+
+/** The policy of one moment, asked about access. */
+export function judgeOf(revision: Revision, instant: Instant, ageSeconds: number): Judge {
+  return {
+    ask(question: AccessQuestion) {
+      const known = { ...question, policy: { revision: revision.id, age_seconds: ageSeconds } }
+      const text = `${JSON.stringify(known).slice(0, -1)},"time":{"now_ns":${instant.nowNs}}}`
+      return revision.ask(ACCESS_ENTRYPOINT, withoutLoneSurrogates(text), instant)
+    },
+  }
+}
+
+export function ageAt(now: EpochMs, confirmedAt: EpochMs | undefined): number {
+  return Math.max(0, Math.floor((now - (confirmedAt ?? now)) / 1000))
+}
+
+/** How the holder of a credential that is worth one grant was known. */
+export const GRANT_METHOD = 'access_grant'
+
+/** A credential of one grant shows that grant and gives it back, and is good for nothing else here. */
+function refuseForeign({ method, claims }: Principal, route: string, id: string | undefined): void {
+  if (method !== GRANT_METHOD || route === 'GET grants') return
+  if (route !== 'DELETE grants/ID' || id !== claims.grant) throw notForThat()
+}
+
+/** A key for some models asks for no others, and for no roles. */
+function refuseBeyond(principal: Principal, { models = [], roles = [] }: AccessRequestBody): void {
+  const scope = scopeOf(principal)
+  if (scope && (roles.length > 0 || models.some(model => !scope.includes(model)))) throw notForThat()
+}
+
+/** What is for less than its principal has no say in what others get. */
+function mayHaveASay(principal: Principal): boolean {
+  return principal.method !== GRANT_METHOD && scopeOf(principal) === undefined
+}
+
+function scopeOf({ method, claims }: Principal): readonly unknown[] | undefined {
+  return method === 'api_key' && Array.isArray(claims.models) ? claims.models : undefined
+}
+
+function notForThat(): GatewayError {
+  return new GatewayError('forbidden', 'the credential is for less than its principal', {
+    title: 'This credential is not for that',
+  })
+}
+
+function isOwn(document: AccessDocument, { id }: Principal): boolean {
+  return document.principal.id === id
+}
+
+/** Of a credential of one grant, that one. */
+function holds({ id }: GrantDocument, document: AccessDocument, principal: Principal): boolean {
+  return isOwn(document, principal) && (principal.method !== GRANT_METHOD || principal.claims.grant === id)
+}
+
+function waitOf({ search }: RequestFacts): number {
+  const wait = new URLSearchParams(search).get('wait')
+  if (wait === null) return 0
+  try {
+    return Math.min(parseDuration(wait), LONGEST_WAIT_MS)
+  } catch {
+    throw invalid('wait is not a duration such as 30s')
+  }
+}
+
+function commentIn(body: RequestBody | undefined): string | null {
+  if (body === undefined) return null
+  return read<{ comment?: string }>(body, validateComment).comment?.toWellFormed() ?? null
+}
+
+function read<T>(body: RequestBody | undefined, validate: Validate): T {
+  const [problem] = validate(body?.value)
+  if (!problem) return body?.value as T
+  const extra = problem.params.additionalProperty
+  const what = extra === undefined ? problem.message : `has an unknown key ${JSON.stringify(extra)}`
+  throw invalid(`${problem.pointer || 'The body'} ${what}`)
+}
+
+function notFound(): GatewayError {
+  return new GatewayError('not_found', 'no such call, request or grant')
+}
+
+function invalid(title: string): GatewayError {
+  return new GatewayError('invalid_request', title, { title })
+}

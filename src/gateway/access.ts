@@ -1,0 +1,141 @@
+/**
+ * Just-in-time access of a gateway: its rooms joined to the store, the audit log and the corridor.
+ */
+import { createHash } from 'node:crypto'
+import { type Access, createAccess } from '../access/access.ts'
+import { createAnnouncer, type Untold } from '../access/announcer.ts'
+import type { EndedGrant } from '../access/directory.ts'
+import type { AccessDocument } from '../access/document.ts'
+import type { ActiveGrant } from '../contract/access.schema.ts'
+import type { WebhookConfig } from '../contract/config/access.ts'
+import type { Principal } from '../contract/input.schema.ts'
+import type { EpochMs } from '../contract/units.ts'
+import { type AccessApi, createAccessApi, GRANT_METHOD } from '../corridor/access-api.ts'
+import type { PipelineGrants } from '../corridor/pipeline.ts'
+import { createGrantTokens, type GrantTokens, type KeptKey } from '../identity/grant-tokens.ts'
+import { newId } from '../server/ids.ts'
+import type { Store } from '../store/store.ts'
+import type { OperatorLog } from '../telemetry/operator-log.ts'
+
+export interface GatewayAccess {
+  readonly access: Access
+  readonly api: AccessApi
+  readonly tokens: GrantTokens
+  readonly grants: PipelineGrants
+  open(): Promise<void>
+  close(): void
+}
+
+export interface GatewayAccessNeeds {
+  readonly store: Store
+  readonly log: OperatorLog
+  now(): EpochMs
+  steady(): number
+  confirmedAt(): EpochMs | undefined
+  /** Resolves when it is in the audit log. */
+  write(event: string, facts: object): Promise<void>
+  onEnded(grant: EndedGrant): void
+  readonly webhooks: readonly WebhookConfig[]
+  random(): number
+}
+
+export function openAccess(needs: GatewayAccessNeeds): GatewayAccess {
+  const { store, log, now } = needs
+  const onFault = (cause: unknown): void => log.error('access_fault', { message: String(cause) })
+  const makeId = (prefix: string): string => prefix + newId(now())
+  const after = (ms: number, work: () => void): { close(): void } => {
+    const timer = setTimeout(work, ms).unref()
+    return { close: () => clearTimeout(timer) }
+  }
+  const announcer = createAnnouncer({
+    hooks: needs.webhooks,
+    outbox: store.shelf<Untold>('access_outbox'),
+    now,
+    newId: makeId,
+    random: needs.random,
+    send,
+    after,
+    onDropped: (url, why) =>
+      log.warn('announcement_dropped', { receiver: new URL(url).origin, message: why }),
+  })
+  const access = createAccess({
+    requests: store.shelf<AccessDocument>('access_requests'),
+    questions: store.shelf('access_questions'),
+    now,
+    steady: needs.steady,
+    newId: makeId,
+    digest: text => createHash('sha256').update(text).digest('base64url'),
+    async record(event) {
+      await needs.write(event.event, event.facts)
+      await announcer.announce(event)
+    },
+    onEnded: needs.onEnded,
+    every(ms, work) {
+      const timer = setInterval(work, ms).unref()
+      return { close: () => clearInterval(timer) }
+    },
+    onFault,
+  })
+  const holders = new WeakMap<AccessDocument, Principal>()
+
+  function holderOf(grantId: string, at: EpochMs): Principal | undefined {
+    const document = access.directory.ofGrant(grantId)?.value
+    if (!document?.grant) return undefined
+    const active = access.activeOf(document.principal.id, at)
+    if (!active.some(({ facts }) => facts.id === grantId)) return undefined
+    const known = holders.get(document) ?? holder(document, grantId, document.grant.expiresAt)
+    holders.set(document, known)
+    return known
+  }
+
+  const tokens = createGrantTokens({ keys: store.shelf<KeptKey>('access_signing_keys'), now, holderOf })
+  return {
+    access,
+    tokens,
+    api: createAccessApi({
+      access,
+      now,
+      confirmedAt: needs.confirmedAt,
+      after,
+      mint: ({ principal }, grant) => tokens.mint({ ...grant, principal: principal.id }),
+    }),
+    grants: {
+      of: (principal, at) => inScope(principal, access.activeOf(principal.id, at)),
+      used: ({ facts }, by) => access.desk.used(facts.id, by),
+      usedUp: ({ facts }) => void access.desk.usedUp(facts.id).catch(onFault),
+    },
+    async open() {
+      await Promise.all([access.open(), announcer.open()])
+    },
+    close() {
+      access.close()
+      announcer.close()
+    },
+  }
+}
+
+const RECEIVER_MS = 5000
+
+/** What a receiver answers is not read, and where it sends us we do not go. */
+async function send(url: string, headers: Readonly<Record<string, string>>, body: string): Promise<number> {
+  const signal = AbortSignal.timeout(RECEIVER_MS)
+  const response = await fetch(url, { method: 'POST', headers, body, redirect: 'manual', signal })
+  await response.body?.cancel()
+  return response.status
+}
+
+/** Whoever shows the credential of a grant has what is granted, and nothing of the principal's own. */
+function holder({ principal }: AccessDocument, grantId: string, expiresAt: EpochMs): Principal {
+  return {
+    ...principal,
+    roles: [],
+    method: GRANT_METHOD,
+    key_id: null,
+    claims: { grant: grantId },
+    expires_at: new Date(expiresAt).toISOString(),
+  }
+}
+
+function inScope({ method, claims }: Principal, grants: readonly ActiveGrant[]): readonly ActiveGrant[] {
+  return method === GRANT_METHOD ? grants.filter(({ facts }) => facts.id === claims.grant) : grants
+}
