@@ -16,6 +16,8 @@ import { judge } from './rules.ts'
 
 const validate = compileSchema(configSchema, { defaults: true, all: true })
 
+const DEFAULT_STORE = 'sallyport.db'
+
 export type LoadedConfig =
   | { readonly config: GatewayConfig; readonly findings: readonly Finding[] }
   | { readonly config: undefined; readonly findings: readonly Finding[] }
@@ -211,6 +213,10 @@ function resolvePaths(config: GatewayConfig, folder: string): GatewayConfig {
         issuer.keyFile === undefined ? issuer : { ...issuer, keyFile: absolute(issuer.keyFile) },
       ),
     },
+    store:
+      config.store.engine === 'sqlite'
+        ? { ...config.store, path: absolute(config.store.path ?? DEFAULT_STORE) }
+        : config.store,
     audit: {
       ...config.audit,
       sinks: config.audit.sinks.map(sink => ({ ...sink, path: absolute(sink.path) })),

@@ -17,7 +17,7 @@ import type { Visit } from './visit.ts'
 
 export interface OwnApi {
   /** @returns JSON text. @throws GatewayError `not_found`, `invalid_request` */
-  answer(visit: Visit, facts: RequestFacts, asker: Asker, body: RequestBody | undefined): string
+  answer(visit: Visit, facts: RequestFacts, asker: Asker, body: RequestBody | undefined): Promise<string>
   /** Remembers which limits the policy named for a principal. */
   remember(principal: string, claims: readonly Claim[]): void
 }
@@ -49,12 +49,12 @@ const MOST_REMEMBERED = 10_000
 export function createOwnApi({ ledger, pools, questions }: OwnApiNeeds): OwnApi {
   const latest = new Map<string, readonly Claim[]>()
 
-  function whoami(visit: Visit, { principal }: Asker): object {
-    const standings = ledger.look(latest.get(principal.id) ?? [], visit.now)
+  async function whoami(visit: Visit, { principal }: Asker): Promise<object> {
+    const standings = await ledger.look(latest.get(principal.id) ?? [], visit.now)
     return { principal, grants: [], limits: standings.map(shown) }
   }
 
-  function authorize(visit: Visit, asker: Asker, asked: RequestBody | undefined): object {
+  async function authorize(visit: Visit, asker: Asker, asked: RequestBody | undefined): Promise<object> {
     const [problem] = validateAuthorize(asked?.value)
     if (problem) throw invalid(`${problem.pointer || 'The body'} ${problem.message}`)
     const { method, path, headers } = (asked?.value ?? {}) as {
@@ -71,10 +71,11 @@ export function createOwnApi({ ledger, pools, questions }: OwnApiNeeds): OwnApi 
     const { reasons: _, ...decision } = inScope(asker.principal, facts, description.model)
       ? questions.decide(visit, asker, description).decision
       : OUT_OF_SCOPE
+    const standings = await ledger.look(claimsOf(decision.limits ?? []), visit.now)
     const model = decision.rewrite?.model ?? description.model
     return {
       decision,
-      limits: ledger.look(claimsOf(decision.limits ?? []), visit.now).map(shown),
+      limits: standings.map(shown),
       pool: decision.allow ? poolFor() : null,
     }
 
@@ -88,10 +89,10 @@ export function createOwnApi({ ledger, pools, questions }: OwnApiNeeds): OwnApi 
   }
 
   return {
-    answer(visit, facts, asker, body) {
+    async answer(visit, facts, asker, body) {
       const call = `${facts.method} ${facts.path}`
-      if (call === 'GET /-/whoami') return JSON.stringify(whoami(visit, asker))
-      if (call === 'POST /-/authorize') return JSON.stringify(authorize(visit, asker, body))
+      if (call === 'GET /-/whoami') return JSON.stringify(await whoami(visit, asker))
+      if (call === 'POST /-/authorize') return JSON.stringify(await authorize(visit, asker, body))
       throw new GatewayError('not_found', 'no such call of the gateway itself')
     },
     remember(principal, claims) {

@@ -13,7 +13,7 @@ import { GatewayError } from '../contract/errors.ts'
 import { GENERATING } from '../contract/input.schema.ts'
 import type { RequestFacts } from '../contract/request.ts'
 import { admit, claimsOf, LimitRefusal } from '../limits/admit.ts'
-import { type Expectation, expectedAmounts, type Pricing, priceFor, usedAmounts } from '../limits/amounts.ts'
+import { type Expectation, expectedAmounts, type Pricing, priceFor } from '../limits/amounts.ts'
 import type { Ledger } from '../limits/ledger.ts'
 import { rateHeaders } from '../limits/rate-headers.ts'
 import type { Candidate } from '../policy/candidate.ts'
@@ -97,7 +97,7 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
       log.error('fault', { decision_id: id, message: String(fault), stack: (fault as Error).stack })
       response.destroy()
     } finally {
-      visit.reservation?.settle(usedAmounts(visit.usage ?? NO_USAGE, visit.price))
+      visit.settle()
       visit.leaveTarget()
       visits.delete(visit)
     }
@@ -113,19 +113,21 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
     const asker = { principal, revision }
     const bytes = await readBody(visit.request, visit.response, settings.maxBodyBytes)
     visit.body = bytes.length > 0 ? parseBody(bytes) : undefined
-    if (isOwn(facts)) return answer(visit, ownApi.answer(visit, facts, asker, visit.body))
+    if (isOwn(facts)) return answer(visit, await ownApi.answer(visit, facts, asker, visit.body))
     const decision = decide(visit, facts, asker)
     if (!decision.allow) throw new PolicyRefusal(decision)
     const claims = claimsOf(decision.limits ?? [])
     ownApi.remember(principal.id, claims)
     visit.model = decision.rewrite?.model ?? visit.model
     visit.price = priceFor(visit.model, settings.pricing, claims)
-    visit.reservation = admit(
+    const reserving = admit(
       claims,
       expectedAmounts(expectationOf(visit, facts, decision), visit.price),
       visit.now,
       ledger,
     )
+    // A ledger in this process answers at once, and then nothing is waited for.
+    visit.reservation = reserving instanceof Promise ? await reserving : reserving
     visit.standings = visit.reservation.standings
     if (isModelList(facts)) return answerModels(visit, facts, asker)
     visit.pool = route(decision, visit.model, pools)
@@ -229,8 +231,6 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
 function headersOf(visit: Visit): Record<string, string> {
   return { ...visit.names, ...rateHeaders(visit.standings, visit.now) }
 }
-
-const NO_USAGE = { inputTokens: 0, outputTokens: 0 }
 
 /** How much a request may use, as far as its body and the policy tell. */
 function expectationOf(

@@ -8,7 +8,6 @@ import { parseDuration, parseSize } from '../contract/units.ts'
 import { createPassage } from '../corridor/passage.ts'
 import { createPipeline } from '../corridor/pipeline.ts'
 import { createRecorder } from '../corridor/recorder.ts'
-import { createLedger } from '../limits/ledger.ts'
 import { createCandidate } from '../policy/candidate.ts'
 import { createAdminListener } from '../server/admin-listener.ts'
 import { createTrustedProxies } from '../server/forwarded.ts'
@@ -27,6 +26,7 @@ import { createProviders } from './identity.ts'
 import { openCandidate, openPolicy } from './policies.ts'
 import { rollBack } from './rollback.ts'
 import { createSettings } from './settings.ts'
+import { openSharedState } from './shared-state.ts'
 import { inFlightOf, poolStatus, readiness } from './status.ts'
 import { readTls, watchTls } from './tls.ts'
 import { openAudit, recordMalformed } from './trail.ts'
@@ -80,6 +80,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const tlsFiles = config.listen.tls
   const tls = tlsFiles && readTls(tlsFiles)
 
+  const shared = await openSharedState({ config: config.store, log, metrics, now })
   const audit = await openAudit(config, log, metrics, now)
   const labels = { app: 'sallyport', version: VERSION }
   const record = (event: string, facts?: object): void =>
@@ -93,7 +94,6 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     candidatePath === undefined ? undefined : openCandidate(policiesNeeds, candidatePath)
   const candidate =
     candidateSource && createCandidate({ current: candidateSource.current, onFlip: metrics.flip })
-  const ledger = createLedger()
   const carrier = createCarriers(createDispatcher(), createProxy())
   const deadlines = createDeadlines(steady)
   const recorder = createRecorder({
@@ -117,7 +117,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const pipeline = createPipeline({
     now,
     policy,
-    ledger,
+    ledger: shared.ledger,
     pools,
     passage,
     recorder,
@@ -141,7 +141,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   let stopping = false
   const adminListener = createAdminListener({
     token: config.admin.token,
-    ready: () => readiness(stopping, policy, audit, pools),
+    ready: () => readiness(stopping, policy, audit, pools, shared.store),
     status,
     metrics: async () => ({ contentType: metrics.contentType, text: await metrics.text() }),
     async reloadPolicy() {
@@ -170,7 +170,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       uptime_seconds: Math.floor((now() - startedAt) / 1000),
       policy: { ...policy.status(), ...(candidate ? { candidate: candidate.status() } : {}) },
       pools: poolStatus(pools, steady()),
-      store: { engine: config.store.engine, ok: true },
+      store: shared.status(),
       audit: audit.state(),
     }
   }
@@ -196,6 +196,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     carrier.close()
     policy.close()
     candidateSource?.close()
+    await shared.close()
     audit.close()
   }
 

@@ -3,13 +3,20 @@
  */
 import type { AuditLog } from '../audit/log.ts'
 import type { Activation } from '../policy/activation.ts'
+import type { Store } from '../store/store.ts'
 import type { Pools } from '../upstreams/pools.ts'
 
-export function readiness(stopping: boolean, policy: Activation, audit: AuditLog, pools: Pools) {
+export function readiness(
+  stopping: boolean,
+  policy: Activation,
+  audit: AuditLog,
+  pools: Pools,
+  store: Pick<Store, 'ok'>,
+) {
   const checks = {
     serving: !stopping,
     policy: policy.current() !== undefined,
-    store: true,
+    store: store.ok(),
     audit: audit.state().ok,
     targets: pools.all().some(pools.standing),
   }

@@ -28,6 +28,9 @@ export interface Metrics {
   flip(): void
   policy(revision: string): void
   target(pool: string, target: string, up: boolean): void
+  store(engine: string, ok: boolean): void
+  /** How limits are enforced: with the store, by this gateway alone, or not at all. */
+  storeMode(mode: 'shared' | 'local' | 'refusing'): void
   auditRecords(count: number, outcome: 'written' | 'failed'): void
   /** In the exposition format of Prometheus. */
   text(): Promise<string>
@@ -107,6 +110,8 @@ export function createMetrics({ models, inFlight }: MetricsNeeds): Metrics {
   const info = gauge('sallyport_policy_info', 'The revision in force', ['revision'])
   const up = gauge('sallyport_target_up', 'Whether a target takes connections', ['pool', 'target'])
   const audit = counter('sallyport_audit_records_total', 'Audit records', ['sink', 'outcome'])
+  const storeUp = gauge('sallyport_store_up', 'Whether the store answers', ['engine'])
+  const storeModes = gauge('sallyport_store_mode', 'How limits are enforced now: 1 for the mode', ['mode'])
   new Gauge({
     name: 'sallyport_target_in_flight',
     help: 'Requests that a target is working on',
@@ -151,6 +156,11 @@ export function createMetrics({ models, inFlight }: MetricsNeeds): Metrics {
       info.set({ revision }, 1)
     },
     target: (pool, target, isUp) => up.set({ pool, target }, isUp ? 1 : 0),
+    store: (engine, ok) => storeUp.set({ engine }, ok ? 1 : 0),
+    storeMode(mode) {
+      for (const each of ['shared', 'local', 'refusing'])
+        storeModes.set({ mode: each }, each === mode ? 1 : 0)
+    },
     auditRecords: (count, outcome) => audit.inc({ sink: 'file', outcome }, count),
   }
 }

@@ -67,7 +67,7 @@ describe('the smallest useful config', () => {
           timeouts: { connect: '2s', firstByte: '120s', idle: '60s', total: '15m' },
         },
       },
-      store: { engine: 'memory' },
+      store: { engine: 'memory', onFailure: 'refuse' },
       pricing: {},
       audit: {
         sinks: [{ type: 'file', path: path.join(FOLDER, 'audit.jsonl'), sync: '1s' }],
