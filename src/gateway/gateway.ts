@@ -20,9 +20,10 @@ import { createDispatcher } from '../upstreams/dispatcher.ts'
 import { createPools } from '../upstreams/pools.ts'
 import { createProxy } from '../upstreams/proxy.ts'
 import { VERSION } from '../version.ts'
-import { type Watcher, watchPath } from '../watcher.ts'
+import type { Watcher } from '../watcher.ts'
 import { drain } from './drain.ts'
 import { createProviders } from './identity.ts'
+import { createKeys } from './keys.ts'
 import { openCandidate, openPolicy } from './policies.ts'
 import { rollBack } from './rollback.ts'
 import { createSettings } from './settings.ts'
@@ -30,6 +31,7 @@ import { openSharedState } from './shared-state.ts'
 import { inFlightOf, poolStatus, readiness } from './status.ts'
 import { readTls, watchTls } from './tls.ts'
 import { openAudit, recordMalformed } from './trail.ts'
+import { answerUsage } from './usage.ts'
 
 export interface Gateway {
   /** Where callers and operators reach it. */
@@ -75,12 +77,14 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const pools = createPools({ now: steady, onChange: (pool, target, up) => metrics.target(pool, target, up) })
   pools.configure(config.pools)
   const providers = createProviders({ log, now })
-  const settings = createSettings({ config, log, now, providers })
   const proxies = createTrustedProxies(config.listen.trustedProxies)
   const tlsFiles = config.listen.tls
   const tls = tlsFiles && readTls(tlsFiles)
 
   const shared = await openSharedState({ config: config.store, log, metrics, now })
+  const keys = createKeys({ store: shared.store, onFailure: config.store.onFailure, log, now })
+  await keys.configure(config.identity.apiKeys)
+  const settings = createSettings({ config, providers, keys })
   const audit = await openAudit(config, log, metrics, now)
   const labels = { app: 'sallyport', version: VERSION }
   const record = (event: string, facts?: object): void =>
@@ -99,6 +103,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const recorder = createRecorder({
     audit,
     metrics,
+    usage: shared.store.usage,
     now,
     labels,
     entrypoint: config.policy.entrypoint,
@@ -143,6 +148,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     token: config.admin.token,
     ready: () => readiness(stopping, policy, audit, pools, shared.store),
     status,
+    usage: query => answerUsage(shared.store.usage, query, now()),
     metrics: async () => ({ contentType: metrics.contentType, text: await metrics.text() }),
     async reloadPolicy() {
       await policy.reload()
@@ -152,14 +158,12 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   })
 
   await Promise.all([policy.reload(), candidateSource?.reload()])
-  const watchers: Watcher[] = [providers]
+  const watchers: Watcher[] = [providers, keys]
   if (tls) watchers.push(watchTls(tlsFiles, tls, log, publicListener.renewTls))
   if (config.policy.watch) {
     watchers.push(policy.watch())
     if (candidateSource) watchers.push(candidateSource.watch())
   }
-  let keysFile = config.identity.apiKeys.file
-  let keysWatcher = watchPath(keysFile, settings.reloadKeys)
   const port = await publicListener.listen(config.listen.host, config.listen.port)
   const adminPort = await adminListener.listen(config.admin.host, config.admin.port)
   record('gateway.started', { version: VERSION, revision: policy.current()?.id ?? null })
@@ -178,18 +182,13 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   function applyConfig(next: GatewayConfig): void {
     pools.configure(next.pools)
     settings.apply(next)
-    if (next.identity.apiKeys.file !== keysFile) {
-      void keysWatcher.close()
-      keysFile = next.identity.apiKeys.file
-      keysWatcher = watchPath(keysFile, settings.reloadKeys)
-    }
     const { connections, connectionsPerAddress } = next.limits
     publicListener.limitConnections({ total: connections, perAddress: connectionsPerAddress })
   }
 
   async function stop({ hurry = false } = {}): Promise<void> {
     stopping = true
-    await Promise.all([...watchers, keysWatcher].map(watcher => watcher.close()))
+    await Promise.all(watchers.map(watcher => watcher.close()))
     await drain(publicListener, pipeline, hurry ? 0 : parseDuration(config.listen.drain))
     await audit.write(eventRecord('gateway.stopped', now())).catch(() => {})
     await adminListener.close()
