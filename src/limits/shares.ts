@@ -1,7 +1,7 @@
 /**
- * Shares: what one gateway of several lets through by itself while their store is away. Of what was
- * left of a window when the store last said so, and of every limit on concurrency, each gateway has
- * an equal part; so together they never exceed it.
+ * Shares: what one gateway of several lets through by itself while their store is away. Each has an
+ * equal part of every limit on concurrency, and of what was left of a window when the store last
+ * told it so. What others have used since then it cannot know.
  */
 import type { Bill, Count, Order } from '../contract/counters.ts'
 import type { EpochMs } from '../contract/units.ts'
