@@ -49,7 +49,7 @@ afterEach(stopAll)
 it(`charges ${STREAMS} streams, a third of them cut, for what the model generated, once`, {
   timeout: 120_000,
 }, async () => {
-  const model = await startTinySlm({ tokensPerSecond: 400 })
+  const model = await startTinySlm({ tokensPerSecond: 100 })
   const gateway = await startGateway({
     policy: POLICY,
     targets: [model.url],

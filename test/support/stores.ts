@@ -1,4 +1,5 @@
 /** Every store there is, each opened anew and empty for a test. */
+import { randomUUID } from 'node:crypto'
 import path from 'node:path'
 import { afterAll, beforeAll, onTestFinished } from 'vitest'
 import { createMemoryStore } from '../../src/store/memory.ts'
@@ -23,6 +24,8 @@ export interface StorePlace {
   another(): Promise<Store>
 }
 
+/** Another Redis, or what is compatible with it, to run the same tests on. */
+const { REDIS_URL } = process.env
 let gateways = 0
 const gatewayName = (): string => `gateway-${++gateways}`
 
@@ -54,9 +57,9 @@ export function everyStore(): Readonly<Record<string, StoreMaker>> {
       },
     },
   }
-  if (redisServer() === undefined) return makers
+  if (REDIS_URL === undefined && redisServer() === undefined) return makers
   beforeAll(async () => {
-    redis = await startRedis({ cluster: true })
+    if (REDIS_URL === undefined) redis = await startRedis({ cluster: true })
   })
   afterAll(() => redis?.stop('SIGKILL'))
   return {
@@ -64,10 +67,9 @@ export function everyStore(): Readonly<Record<string, StoreMaker>> {
     redis: {
       shared: true,
       open(now) {
-        const prefix = gatewayName()
-        return place(() =>
-          openRedisStore({ url: (redis as TestRedis).url, prefix, now, gateway: gatewayName() }),
-        )
+        const prefix = randomUUID()
+        const url = REDIS_URL ?? (redis as TestRedis).url
+        return place(() => openRedisStore({ url, prefix, now, gateway: gatewayName() }))
       },
     },
   }
