@@ -30,20 +30,25 @@ export interface Script {
 }
 
 /** Slower than this is away: a caller is told within a second. */
-const ANSWER_WITHIN_MS = 700
+const ANSWER_WITHIN_MS = 650
+/** More than a turn of the event loop: what arrived while this process was busy is read first. */
+const GRACE_MS = 50
 const ASK_AGAIN_EVERY_MS = 200
 const CONNECT_WITHIN_MS = 600
 const SLOWEST_RECONNECT_MS = 400
 
 /** @returns When Redis answers, or is known to be away. */
-export async function connectRedis(url: string, onState?: StoreStateListener): Promise<RedisClient> {
+export async function connectRedis(
+  url: string,
+  onState?: StoreStateListener,
+  answerWithinMs = ANSWER_WITHIN_MS,
+): Promise<RedisClient> {
   const options = {
     connectTimeout: CONNECT_WITHIN_MS,
     retryStrategy: (times: number) => Math.min(50 * times, SLOWEST_RECONNECT_MS),
   }
   const commands = new Redis(url, {
     ...options,
-    commandTimeout: ANSWER_WITHIN_MS,
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
@@ -69,7 +74,7 @@ export async function connectRedis(url: string, onState?: StoreStateListener): P
     asking ??= (async () => {
       while (!closed && ok !== true) {
         try {
-          await commands.ping()
+          await inTime(commands.ping(), answerWithinMs)
           for (const chore of chores) await chore()
           tell(true)
           for (const listener of listeners.values()) listener(undefined)
@@ -93,11 +98,8 @@ export async function connectRedis(url: string, onState?: StoreStateListener): P
     }
     const command = commands as unknown as Record<string, (...args: RedisValue[]) => Promise<Reply>>
     try {
-      return await (command[script.name] as (...args: RedisValue[]) => Promise<Reply>)(
-        keys.length,
-        ...keys,
-        ...values,
-      )
+      const answer = command[script.name]?.(keys.length, ...keys, ...values) as Promise<Reply>
+      return await inTime(answer, answerWithinMs)
     } catch (cause) {
       const unavailable = new StoreUnavailable(`Redis: ${(cause as Error).message}`, { cause })
       tell(false, unavailable)
@@ -137,4 +139,13 @@ export async function connectRedis(url: string, onState?: StoreStateListener): P
       messages.disconnect()
     },
   }
+}
+
+function inTime<T>(answer: Promise<T>, withinMs: number): Promise<T> {
+  return new Promise((resolve, reject) => {
+    let timer = setTimeout(() => {
+      timer = setTimeout(() => reject(new Error('no answer in time')), GRACE_MS)
+    }, withinMs)
+    answer.then(resolve, reject).finally(() => clearTimeout(timer))
+  })
 }

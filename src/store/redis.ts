@@ -17,6 +17,8 @@ export interface RedisStoreNeeds {
   /** This gateway, by a name that no other has. */
   readonly gateway: string
   readonly onState?: StoreStateListener
+  /** Slower than this is away; less than a second unless told. */
+  readonly answerWithinMs?: number
 }
 
 /** @returns Also when Redis is away: it is looked for until it is there. */
@@ -27,7 +29,7 @@ export async function openRedisStore({
   onState,
   ...needs
 }: RedisStoreNeeds): Promise<Store> {
-  const client = await connectRedis(url, onState)
+  const client = await connectRedis(url, onState, needs.answerWithinMs)
   const prefix = `{${needs.prefix}}`
   const shelves = new Map<string, Shelf<unknown>>()
   const usage = createRedisUsage(client, { prefix, gateway })

@@ -69,7 +69,9 @@ export function everyStore(): Readonly<Record<string, StoreMaker>> {
       open(now) {
         const prefix = randomUUID()
         const url = REDIS_URL ?? (redis as TestRedis).url
-        return place(() => openRedisStore({ url, prefix, now, gateway: gatewayName() }))
+        return place(() =>
+          openRedisStore({ url, prefix, now, gateway: gatewayName(), answerWithinMs: 20_000 }),
+        )
       },
     },
   }
