@@ -161,8 +161,6 @@ interface KeyFlags extends Common {
   readonly expires?: string
 }
 
-const keyFileOf = ({ config, format }: Common): string => configFor(config, format).identity.apiKeys.file
-
 command(keys, 'create', 'make a key; its secret is shown once')
   .addOption(formatOption())
   .requiredOption('--principal <id>', 'who the key is for')
@@ -172,31 +170,58 @@ command(keys, 'create', 'make a key; its secret is shown once')
   .option('--models <list>', 'the only models that it is for, separated by commas', list)
   .option('--expires <duration>', 'how long it is good for, such as 30d', duration)
   .action(async (flags: KeyFlags) => {
-    const { createKey } = await import('./toolbox/keys.ts')
+    const { createKey, withKeys } = await import('./toolbox/keys.ts')
     const { principal, roles, team = null, kind, models, expires } = flags
-    await createKey(keyFileOf(flags), { principal, roles, team, kind, models, expires }, flags.format)
+    const key = { principal, roles, team, kind, models, expires }
+    await withKeys(flags, place => createKey(place, key, flags.format))
   })
 
 command(keys, 'rotate <id>', 'make a key with the rights of another, which goes on for a while')
   .addOption(formatOption())
   .option('--overlap <duration>', 'how long the old key goes on', duration, '24h')
   .action(async (id: string, flags: Common & { readonly overlap: string }) => {
-    const { rotateKey } = await import('./toolbox/keys.ts')
-    await rotateKey(keyFileOf(flags), id, flags.overlap, flags.format)
+    const { rotateKey, withKeys } = await import('./toolbox/keys.ts')
+    await withKeys(flags, place => rotateKey(place, id, flags.overlap, flags.format))
   })
 
 command(keys, 'list', 'the keys and what became of them')
   .addOption(formatOption())
   .action(async (flags: Common) => {
-    const { listKeys } = await import('./toolbox/keys.ts')
-    listKeys(keyFileOf(flags), flags.format)
+    const { listKeys, withKeys } = await import('./toolbox/keys.ts')
+    await withKeys(flags, place => listKeys(place, flags.format))
   })
 
 command(keys, 'revoke <id>', 'end a key at once')
   .addOption(formatOption())
   .action(async (id: string, flags: Common) => {
-    const { revokeKey } = await import('./toolbox/keys.ts')
-    await revokeKey(keyFileOf(flags), id, flags.format)
+    const { revokeKey, withKeys } = await import('./toolbox/keys.ts')
+    await withKeys(flags, place => revokeKey(place, id, flags.format))
+  })
+
+interface UsageFlags {
+  readonly config: string
+  readonly format: 'pretty' | 'table' | 'csv' | 'json'
+  readonly by: 'principal' | 'team' | 'model' | 'day'
+  readonly since: string
+  readonly admin?: string
+}
+
+command(program, 'usage', 'requests, tokens and cost by principal, team, model or day')
+  .addOption(
+    new Option('--format <form>', 'how it is printed')
+      .choices(['pretty', 'table', 'csv', 'json'])
+      .default('pretty'),
+  )
+  .addOption(
+    new Option('--by <what>', 'what is summed up')
+      .choices(['principal', 'team', 'model', 'day'])
+      .default('principal'),
+  )
+  .option('--since <when>', 'the first day: 2026-01-31, or how long ago', '30d')
+  .option('--admin <url>', 'the admin listener of a running gateway, asked instead of the store')
+  .action(async (flags: UsageFlags) => {
+    const { usage } = await import('./toolbox/usage.ts')
+    await usage(flags)
   })
 
 const audit = program.command('audit').description('the audit log')

@@ -17,6 +17,8 @@ import { judge } from './rules.ts'
 
 const validate = compileSchema(configSchema, { defaults: true, all: true })
 
+const DEFAULT_STORE = 'sallyport.db'
+
 export type LoadedConfig =
   | { readonly config: GatewayConfig; readonly findings: readonly Finding[] }
   | { readonly config: undefined; readonly findings: readonly Finding[] }
@@ -218,6 +220,10 @@ function resolvePaths(config: GatewayConfig, folder: string): GatewayConfig {
         { ...pool, targets: pool.targets.map(target => targetPaths(target, absolute)) },
       ]),
     ),
+    store:
+      config.store.engine === 'sqlite'
+        ? { ...config.store, path: absolute(config.store.path ?? DEFAULT_STORE) }
+        : config.store,
     audit: {
       ...config.audit,
       sinks: config.audit.sinks.map(sink => ({ ...sink, path: absolute(sink.path) })),

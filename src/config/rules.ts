@@ -22,6 +22,7 @@ export function judge(config: GatewayConfig): Objection[] {
   return [
     ...adminNeedsToken(config),
     ...bundlesThatCanBeTrusted(config),
+    ...storeThatCanBeShared(config),
     ...windowsThatHold(config),
     ...poolsThatCanBeTold(config),
     ...targetsThatCanBeAsked(config),
@@ -56,6 +57,31 @@ function sourceThatCanBeAsked(source: string, path: JsonPath): Objection[] {
     return [{ code: 'invalid_url', path, message: 'expected a URL such as https://host/bundle.tar.gz' }]
   if (isSafeUrl(new URL(source))) return []
   return [{ code: 'insecure_url', path, message: 'expected https; plain http is for loopback only' }]
+}
+
+function storeThatCanBeShared({ store, identity }: GatewayConfig): Objection[] {
+  const keysInMemory = store.engine === 'memory' && identity.apiKeys.in === 'store'
+  return [
+    ...(store.engine === 'redis' && (store.url === undefined || !URL.canParse(store.url))
+      ? [
+          {
+            code: 'store_without_url',
+            path: ['store', 'url'],
+            message: 'required for redis: a URL such as redis://127.0.0.1:6379',
+          },
+        ]
+      : []),
+    ...(keysInMemory
+      ? [
+          {
+            code: 'keys_in_memory',
+            path: ['identity', 'apiKeys', 'in'],
+            message:
+              'no command could reach keys in the memory of a gateway; needs store.engine sqlite or redis',
+          },
+        ]
+      : []),
+  ]
 }
 
 function windowsThatHold({ limits }: GatewayConfig): Objection[] {

@@ -6,17 +6,11 @@
 import { type AccessConfig, access } from './config/access.ts'
 import { type AuditConfig, audit } from './config/audit.ts'
 import { type IdentityConfig, identity } from './config/identity.ts'
-import {
-  type LimitsConfig,
-  limits,
-  type PricingConfig,
-  pricing,
-  type StoreConfig,
-  store,
-} from './config/limits.ts'
+import { type LimitsConfig, limits, type PricingConfig, pricing } from './config/limits.ts'
 import { type AdminConfig, admin, type ListenConfig, listen } from './config/listeners.ts'
 import { type PolicyConfig, policy } from './config/policy.ts'
 import { type PoolConfig, pools } from './config/pools.ts'
+import { type StoreConfig, store } from './config/store.ts'
 
 export const configSchema = {
   $schema: 'http://json-schema.org/draft-07/schema#',

@@ -52,12 +52,12 @@ const MOST_REMEMBERED = 10_000
 export function createOwnApi({ ledger, pools, questions, accessApi }: OwnApiNeeds): OwnApi {
   const latest = new Map<string, readonly Claim[]>()
 
-  function whoami(visit: Visit, { principal, grants }: Asker): object {
-    const standings = ledger.look(latest.get(principal.id) ?? [], visit.now)
+  async function whoami(visit: Visit, { principal, grants }: Asker): Promise<object> {
+    const standings = await ledger.look(latest.get(principal.id) ?? [], visit.now)
     return { principal, grants: grants.map(({ facts }) => facts), limits: standings.map(shown) }
   }
 
-  function authorize(visit: Visit, asker: Asker, asked: RequestBody | undefined): object {
+  async function authorize(visit: Visit, asker: Asker, asked: RequestBody | undefined): Promise<object> {
     const [problem] = validateAuthorize(asked?.value)
     if (problem) throw invalid(`${problem.pointer || 'The body'} ${problem.message}`)
     const { method, path, headers } = (asked?.value ?? {}) as {
@@ -74,10 +74,11 @@ export function createOwnApi({ ledger, pools, questions, accessApi }: OwnApiNeed
     const { reasons: _, ...decision } = inScope(asker.principal, facts, description.model)
       ? questions.decide(visit, asker, description).decision
       : OUT_OF_SCOPE
+    const standings = await ledger.look(claimsOf(decision.limits ?? []), visit.now)
     const model = decision.rewrite?.model ?? description.model
     return {
       decision,
-      limits: ledger.look(claimsOf(decision.limits ?? []), visit.now).map(shown),
+      limits: standings.map(shown),
       pool: decision.allow ? poolFor() : null,
     }
 
@@ -93,9 +94,9 @@ export function createOwnApi({ ledger, pools, questions, accessApi }: OwnApiNeed
   return {
     async answer(visit, facts, asker, body) {
       const call = `${facts.method} ${facts.path}`
-      if (call === 'GET /-/whoami') return { status: 200, text: JSON.stringify(whoami(visit, asker)) }
+      if (call === 'GET /-/whoami') return { status: 200, text: JSON.stringify(await whoami(visit, asker)) }
       if (call === 'POST /-/authorize') {
-        return { status: 200, text: JSON.stringify(authorize(visit, asker, body)) }
+        return { status: 200, text: JSON.stringify(await authorize(visit, asker, body)) }
       }
       if (facts.segments[1] === 'access') return accessApi.answer(visit, facts, asker, body)
       throw new GatewayError('not_found', 'no such call of the gateway itself')

@@ -132,6 +132,8 @@ export function createPassage(needs: PassageNeeds): Passage {
     for (const end of ends) expiries.forget(end)
     if (relayed.faulty) needs.pools.failed(target, pool, 'unreachable')
     visit.usage = measured(visit, facts, answered, usage)
+    // Charged before it is on record: what the log says was answered was counted.
+    visit.settle()
     await close(visit, relayed, {
       outcome: relayed.end,
       status: answer.status,

@@ -16,7 +16,7 @@ import { GENERATING, type Principal } from '../contract/input.schema.ts'
 import type { RequestFacts } from '../contract/request.ts'
 import type { EpochMs } from '../contract/units.ts'
 import { admit, claimsOf, LimitRefusal } from '../limits/admit.ts'
-import { type Expectation, expectedAmounts, type Pricing, priceFor, usedAmounts } from '../limits/amounts.ts'
+import { type Expectation, expectedAmounts, type Pricing, priceFor } from '../limits/amounts.ts'
 import type { Ledger } from '../limits/ledger.ts'
 import { rateHeaders } from '../limits/rate-headers.ts'
 import type { Candidate } from '../policy/candidate.ts'
@@ -117,10 +117,10 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
       log.error('fault', { decision_id: id, message: String(fault), stack: (fault as Error).stack })
       response.destroy()
     } finally {
-      visit.reservation?.settle(usedAmounts(visit.usage ?? NO_USAGE, visit.price))
+      visit.settle()
       visit.leaveTarget()
       visits.delete(visit)
-      lookAtCeilings(visit)
+      void lookAtCeilings(visit)
     }
   }
 
@@ -139,7 +139,7 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
       const { status, text } = await ownApi.answer(visit, facts, asker, visit.body)
       return answer(visit, text, status)
     }
-    const decision = permit(visit, facts, asker, settings)
+    const decision = await permit(visit, facts, asker, settings)
     if (isModelList(facts)) return answerModels(visit, facts, asker)
     visit.pools = route(decision, visit.model, pools)
     visit.pool = visit.pools[0]
@@ -148,7 +148,12 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
   }
 
   /** Decides and takes what the decision limits; a grant that has no more to give is decided without. */
-  function permit(visit: Visit, facts: RequestFacts, asker: Asker, settings: Settings): Decision {
+  async function permit(
+    visit: Visit,
+    facts: RequestFacts,
+    asker: Asker,
+    settings: Settings,
+  ): Promise<Decision> {
     for (;;) {
       const decision = decide(visit, facts, { ...asker, grants: visit.grants })
       if (!decision.allow) throw new PolicyRefusal(decision)
@@ -161,7 +166,9 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
       visit.price = priceFor(visit.model, settings.pricing, claims)
       const amounts = expectedAmounts(expectationOf(visit, facts, decision), visit.price)
       try {
-        visit.reservation = admit(claims, amounts, visit.now, ledger)
+        const reserving = admit(claims, amounts, visit.now, ledger)
+        // A ledger in this process answers at once, and then nothing is waited for.
+        visit.reservation = reserving instanceof Promise ? await reserving : reserving
         visit.standings = visit.reservation.standings
         return decision
       } catch (error) {
@@ -181,9 +188,9 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
   }
 
   /** Once what was used is charged: a grant that has nothing left is over. */
-  function lookAtCeilings({ grounds }: Visit): void {
+  async function lookAtCeilings({ grounds }: Visit): Promise<void> {
     for (const grant of grounds) {
-      const standings = ledger.look(grantClaims(grant), now())
+      const standings = await Promise.resolve(ledger.look(grantClaims(grant), now())).catch(() => [])
       if (standings.some(({ remaining }) => remaining === 0)) needs.grants.usedUp(grant)
     }
   }
@@ -295,8 +302,6 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
 function headersOf(visit: Visit): Record<string, string> {
   return { ...visit.names, ...rateHeaders(visit.standings, visit.now) }
 }
-
-const NO_USAGE = { inputTokens: 0, outputTokens: 0 }
 
 /** How much a request may use, as far as its body and the policy tell. */
 function expectationOf(

@@ -11,8 +11,10 @@ import {
 } from '../audit/record.ts'
 import type { ActiveGrant } from '../contract/access.schema.ts'
 import type { AuditContent } from '../contract/decision.schema.ts'
+import type { UsageBook } from '../contract/usage.ts'
 import { costOf } from '../limits/amounts.ts'
 import type { Standing } from '../limits/ledger.ts'
+import { dayOf } from '../limits/usage-report.ts'
 import { principalText } from '../policy/describe.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Refusal } from './refusal.ts'
@@ -39,6 +41,8 @@ export interface Ending {
 export interface RecorderNeeds {
   readonly audit: AuditLog
   readonly metrics: Metrics
+  /** Who is to be billed for what. */
+  readonly usage: Pick<UsageBook, 'add'>
   readonly entrypoint: string
   readonly labels: Readonly<Record<string, string>>
   now(): number
@@ -48,6 +52,7 @@ export interface RecorderNeeds {
 export function createRecorder({
   audit,
   metrics,
+  usage: book,
   entrypoint,
   labels,
   now,
@@ -90,6 +95,7 @@ export function createRecorder({
     const { refusal } = ending
     const { usage, price } = visit
     const total = performance.now() - visit.began
+    enter(visit)
     await audit.write(
       outcomeRecord({
         id: visit.id,
@@ -118,6 +124,23 @@ export function createRecorder({
     )
     if (usage && visit.principal)
       metrics.tokens(visit.principal.id, visit.model, usage.inputTokens, usage.outputTokens)
+  }
+
+  /** What was sent to a target, on the day that it came in. */
+  function enter({ principal, pool, model, usage, price, now: at }: Visit): void {
+    if (!principal || !pool) return
+    book.add([
+      {
+        day: dayOf(at),
+        principal: principal.id,
+        team: principal.team,
+        model,
+        requests: 1,
+        input_tokens: usage?.inputTokens ?? 0,
+        output_tokens: usage?.outputTokens ?? 0,
+        cost: usage ? costOf(usage, price) : 0,
+      },
+    ])
   }
 
   return {

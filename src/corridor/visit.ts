@@ -7,7 +7,7 @@ import type { ActiveGrant } from '../contract/access.schema.ts'
 import type { Principal } from '../contract/input.schema.ts'
 import type { RequestBody, RequestFacts } from '../contract/request.ts'
 import type { EpochMs } from '../contract/units.ts'
-import type { Price } from '../limits/amounts.ts'
+import { type Price, usedAmounts } from '../limits/amounts.ts'
 import type { Reservation, Standing } from '../limits/ledger.ts'
 import type { Usage } from '../limits/usage-reader.ts'
 import type { Description } from '../policy/describe.ts'
@@ -22,6 +22,8 @@ import type { Target } from '../upstreams/target.ts'
 export interface MeasuredUsage extends Usage {
   readonly estimated: boolean
 }
+
+const NO_USAGE = { inputTokens: 0, outputTokens: 0 }
 
 export class Visit implements AbortSignalLike, StopHandle {
   facts: RequestFacts | undefined
@@ -78,6 +80,11 @@ export class Visit implements AbortSignalLike, StopHandle {
   /** Said in every answer. */
   get names(): Record<string, string> {
     return { 'x-request-id': this.requestId, 'x-decision-id': this.id }
+  }
+
+  /** Charges what the answer took in place of what was reserved: once. */
+  settle(): void {
+    this.reservation?.settle(usedAmounts(this.usage ?? NO_USAGE, this.price))
   }
 
   /** A target is busy with this visit from now on. */

@@ -8,12 +8,10 @@ import { parseDuration, parseSize } from '../contract/units.ts'
 import { createPassage } from '../corridor/passage.ts'
 import { createPipeline } from '../corridor/pipeline.ts'
 import { createRecorder } from '../corridor/recorder.ts'
-import { createLedger } from '../limits/ledger.ts'
 import { createCandidate } from '../policy/candidate.ts'
 import { createAdminListener } from '../server/admin-listener.ts'
 import { createTrustedProxies } from '../server/forwarded.ts'
 import { createPublicListener } from '../server/public-listener.ts'
-import { createMemoryStore } from '../store/memory.ts'
 import { createMetrics, type Metrics } from '../telemetry/metrics.ts'
 import type { OperatorLog } from '../telemetry/operator-log.ts'
 import { createCarriers } from '../upstreams/carriers.ts'
@@ -26,17 +24,20 @@ import { probe } from '../upstreams/probe.ts'
 import { createProxy } from '../upstreams/proxy.ts'
 import { readTargetTls } from '../upstreams/target-tls.ts'
 import { VERSION } from '../version.ts'
-import { type Watcher, watchPath } from '../watcher.ts'
+import type { Watcher } from '../watcher.ts'
 import { openAccess } from './access.ts'
 import { createAccessOperator } from './access-operator.ts'
 import { drain } from './drain.ts'
 import { createProviders } from './identity.ts'
+import { createKeys } from './keys.ts'
 import { openCandidate, openPolicy } from './policies.ts'
 import { rollBack } from './rollback.ts'
 import { createSettings } from './settings.ts'
+import { openSharedState } from './shared-state.ts'
 import { accessStatus, poolStatus, queueGauges, readiness, targetGauges } from './status.ts'
 import { readTls, watchTls } from './tls.ts'
 import { openAudit, recordMalformed } from './trail.ts'
+import { answerUsage } from './usage.ts'
 
 export interface Gateway {
   /** Where callers and operators reach it. */
@@ -106,6 +107,9 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const tlsFiles = config.listen.tls
   const tls = tlsFiles && readTls(tlsFiles)
 
+  const shared = await openSharedState({ config: config.store, log, metrics, now })
+  const keys = createKeys({ store: shared.store, onFailure: config.store.onFailure, log, now })
+  await keys.configure(config.identity.apiKeys)
   const audit = await openAudit(config, log, metrics, now)
   const labels = { app: 'sallyport', version: VERSION }
   const record = (event: string, facts?: object): void =>
@@ -119,9 +123,8 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     candidatePath === undefined ? undefined : openCandidate(policiesNeeds, candidatePath)
   const candidate =
     candidateSource && createCandidate({ current: candidateSource.current, onFlip: metrics.flip })
-  const store = createMemoryStore({ now })
   const jit = openAccess({
-    store,
+    store: shared.store,
     log,
     now,
     steady,
@@ -133,11 +136,11 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   })
   const { access } = jit
   const providers = createProviders({ log, now })
-  const settings = createSettings({ config, log, now, providers, grantTokens: jit.tokens.asked })
-  const ledger = createLedger()
+  const settings = createSettings({ config, providers, keys, grantTokens: jit.tokens.asked })
   const recorder = createRecorder({
     audit,
     metrics,
+    usage: shared.store.usage,
     now,
     labels,
     entrypoint: config.policy.entrypoint,
@@ -158,7 +161,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const pipeline = createPipeline({
     now,
     policy,
-    ledger,
+    ledger: shared.ledger,
     pools,
     passage,
     recorder,
@@ -184,8 +187,9 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   let stopping = false
   const adminListener = createAdminListener({
     token: config.admin.token,
-    ready: () => readiness(stopping, policy, audit, pools),
+    ready: () => readiness(stopping, policy, audit, pools, shared.store),
     status,
+    usage: query => answerUsage(shared.store.usage, query, now()),
     metrics: async () => ({ contentType: metrics.contentType, text: await metrics.text() }),
     async reloadPolicy() {
       await policy.reload()
@@ -197,14 +201,12 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
 
   health.follow()
   await Promise.all([policy.reload(), candidateSource?.reload(), jit.open()])
-  const watchers: Watcher[] = [providers]
+  const watchers: Watcher[] = [providers, keys]
   if (tls) watchers.push(watchTls(tlsFiles, tls, log, publicListener.renewTls))
   if (config.policy.watch) {
     watchers.push(policy.watch())
     if (candidateSource) watchers.push(candidateSource.watch())
   }
-  let keysFile = config.identity.apiKeys.file
-  let keysWatcher = watchPath(keysFile, settings.reloadKeys)
   const port = await publicListener.listen(config.listen.host, config.listen.port)
   const adminPort = await adminListener.listen(config.admin.host, config.admin.port)
   record('gateway.started', { version: VERSION, revision: policy.current()?.id ?? null })
@@ -215,7 +217,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       uptime_seconds: Math.floor((now() - startedAt) / 1000),
       policy: { ...policy.status(), ...(candidate ? { candidate: candidate.status() } : {}) },
       pools: poolStatus(pools, places, steady()),
-      store: { engine: config.store.engine, ok: true },
+      store: shared.status(),
       access: accessStatus(access, now()),
       audit: audit.state(),
     }
@@ -227,11 +229,6 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     health.follow()
     places.look()
     settings.apply(next)
-    if (next.identity.apiKeys.file !== keysFile) {
-      void keysWatcher.close()
-      keysFile = next.identity.apiKeys.file
-      keysWatcher = watchPath(keysFile, settings.reloadKeys)
-    }
     const { connections, connectionsPerAddress } = next.limits
     publicListener.limitConnections({ total: connections, perAddress: connectionsPerAddress })
   }
@@ -239,16 +236,16 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   async function stop({ hurry = false } = {}): Promise<void> {
     stopping = true
     jit.api.endWaits()
-    await Promise.all([...watchers, keysWatcher].map(watcher => watcher.close()))
+    await Promise.all(watchers.map(watcher => watcher.close()))
     await drain(publicListener, pipeline, hurry ? 0 : parseDuration(config.listen.drain))
     await audit.write(eventRecord('gateway.stopped', now())).catch(() => {})
     await adminListener.close()
     health.close()
     carrier.close()
     jit.close()
-    await store.close()
     policy.close()
     candidateSource?.close()
+    await shared.close()
     audit.close()
   }
 

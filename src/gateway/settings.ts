@@ -1,5 +1,5 @@
 /**
- * Settings: what a new config, or a new key file, changes while the gateway serves.
+ * Settings: what a new config changes while the gateway serves.
  */
 import type { GatewayConfig } from '../contract/config.schema.ts'
 import type { Principal } from '../contract/input.schema.ts'
@@ -7,32 +7,25 @@ import { parseDuration, parseSize } from '../contract/units.ts'
 import type { Settings } from '../corridor/pipeline.ts'
 import { createFailedAttempts, type FailedAttempts } from '../identity/attempts.ts'
 import type { Asked } from '../identity/identify.ts'
-import { readKeyFile } from '../identity/key-file.ts'
-import { createKeyring, type Keyring } from '../identity/keyring.ts'
-import type { OperatorLog } from '../telemetry/operator-log.ts'
 import type { Providers } from './identity.ts'
+import type { Keys } from './keys.ts'
 
 export interface LiveSettings {
   current(): Settings
   apply(config: GatewayConfig): void
-  /** Reads the key file again; one that cannot be read changes nothing. */
-  reloadKeys(): void
 }
 
 export interface LiveSettingsNeeds {
   readonly config: GatewayConfig
-  readonly log: OperatorLog
   readonly providers: Providers
+  readonly keys: Keys
   /** Credentials that are worth one grant. */
   readonly grantTokens: Asked
-  now(): number
 }
 
 export function createSettings(needs: LiveSettingsNeeds): LiveSettings {
-  const { log, now, providers } = needs
+  const { providers, keys } = needs
   let { config } = needs
-  let keyring: Keyring = createKeyring([])
-  let keysSeen: string | undefined
   let attempts = attemptsOf(config)
   providers.configure(config.identity)
   let settings = built()
@@ -44,7 +37,7 @@ export function createSettings(needs: LiveSettingsNeeds): LiveSettings {
       pricing: config.pricing,
       attempts,
       methods: {
-        known: [keyring.principalOf, ...known],
+        known: [keys.principalOf, ...known],
         asked: [needs.grantTokens, ...asked],
         certificate,
         anonymous: anonymousOf(config),
@@ -52,28 +45,8 @@ export function createSettings(needs: LiveSettingsNeeds): LiveSettings {
     }
   }
 
-  function reloadKeys(): void {
-    const { file } = config.identity.apiKeys
-    try {
-      const records = readKeyFile(file)
-      const seen = JSON.stringify(records)
-      if (seen === keysSeen) return
-      keysSeen = seen
-      keyring = createKeyring(records)
-      settings = built()
-      log.info('keys_loaded', { keys: keyring.size(now()) })
-    } catch (error) {
-      const seen = (error as Error).message
-      if (seen === keysSeen) return
-      keysSeen = seen
-      log.error('keys_refused', { message: seen })
-    }
-  }
-
-  reloadKeys()
   return {
     current: () => settings,
-    reloadKeys,
     apply(next) {
       const before = JSON.stringify(config.limits.unauthenticated)
       config = next
@@ -81,7 +54,7 @@ export function createSettings(needs: LiveSettingsNeeds): LiveSettings {
       if (JSON.stringify(next.limits.unauthenticated) !== before) attempts = attemptsOf(next)
       providers.configure(next.identity)
       settings = built()
-      reloadKeys()
+      void keys.configure(next.identity.apiKeys)
     },
   }
 }

@@ -5,17 +5,24 @@ import type { Access } from '../access/access.ts'
 import { requestState } from '../access/document.ts'
 import type { AuditLog } from '../audit/log.ts'
 import type { Activation } from '../policy/activation.ts'
+import type { Store } from '../store/store.ts'
 import type { TargetGauges } from '../telemetry/metrics.ts'
 import { isOpen } from '../upstreams/condition.ts'
 import type { Places } from '../upstreams/places.ts'
 import type { Pools } from '../upstreams/pools.ts'
 import { freshReading, slotsOf, type Target } from '../upstreams/target.ts'
 
-export function readiness(stopping: boolean, policy: Activation, audit: AuditLog, pools: Pools) {
+export function readiness(
+  stopping: boolean,
+  policy: Activation,
+  audit: AuditLog,
+  pools: Pools,
+  store: Pick<Store, 'ok'>,
+) {
   const checks = {
     serving: !stopping,
     policy: policy.current() !== undefined,
-    store: true,
+    store: store.ok(),
     audit: audit.state().ok,
     targets: pools.all().some(pools.standing),
   }

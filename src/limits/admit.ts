@@ -6,7 +6,7 @@ import type { Limit } from '../contract/decision.schema.ts'
 import { GatewayError } from '../contract/errors.ts'
 import { type EpochMs, parseDuration } from '../contract/units.ts'
 import { CALENDAR_WINDOWS, type CalendarWindow } from './calendar.ts'
-import type { Amounts, Claim, Ledger, Reservation, Standing, Window } from './ledger.ts'
+import type { Amounts, Claim, Ledger, Reservation, Standing, Taking, Window } from './ledger.ts'
 import { rateHeaders } from './rate-headers.ts'
 
 /** A limit of the decision refused; `standings` are for the audit record. */
@@ -39,16 +39,20 @@ function per(window: Window | undefined): string {
   return 'ms' in window ? `per ${window.ms / 1000} s` : `per ${window.calendar} in ${window.zone}`
 }
 
-/** @throws LimitRefusal; then nothing was spent. */
+/** @throws LimitRefusal, or rejects with it; then nothing was spent. */
 export function admit(
   claims: readonly Claim[],
   amounts: Amounts,
   now: EpochMs,
   ledger: Pick<Ledger, 'take'>,
-): Reservation {
+): Reservation | Promise<Reservation> {
   const taking = ledger.take(claims, amounts, now)
-  if (!taking.taken) throw new LimitRefusal(taking.refusedBy, taking.standings, now)
-  return taking.reservation
+  return taking instanceof Promise ? taking.then(granted) : granted(taking)
+
+  function granted(taking: Taking): Reservation {
+    if (!taking.taken) throw new LimitRefusal(taking.refusedBy, taking.standings, now)
+    return taking.reservation
+  }
 }
 
 /** A decision's limits, ready to be counted. */

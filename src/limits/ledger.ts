@@ -1,5 +1,6 @@
 /**
- * Ledger: what has been spent, by limit, window and key.
+ * Ledger: what has been spent, by limit, window and key; and the one of a gateway that shares it
+ * with nobody, in memory.
  *
  * Outlives every revision: a policy edit must not refill a budget. All limits of one decision are
  * taken together or not at all, in one synchronous step, so nothing can come between the check
@@ -7,6 +8,7 @@
  * `rate-limiter-flexible`: its memory limiter answers by promise, charges what it refuses, starts a
  * window at its first request, and reads the clock itself.
  */
+import { DUST } from '../contract/counters.ts'
 import type { Unit } from '../contract/decision.schema.ts'
 import type { EpochMs } from '../contract/units.ts'
 import { type CalendarWindow, calendarWindow } from './calendar.ts'
@@ -35,6 +37,8 @@ export interface Standing {
   /** Never below 0. */
   readonly remaining: number
   readonly resetsAt: EpochMs | undefined
+  /** The store is away, and the limit is this gateway's share of it. */
+  readonly share?: true
 }
 
 export interface Reservation {
@@ -52,9 +56,16 @@ export type Taking =
   | { readonly taken: true; readonly reservation: Reservation }
   | { readonly taken: false; readonly refusedBy: Standing; readonly standings: readonly Standing[] }
 
+/** Answers at once where it can, and by promise only where it must ask over a network. */
 export interface Ledger {
+  /** @throws GatewayError `overloaded` when the store that it is kept in does not answer. */
+  take(claims: readonly Claim[], amounts: Amounts, now: EpochMs): Taking | Promise<Taking>
+  /** How the limits stand, spending nothing. @throws as `take` */
+  look(claims: readonly Claim[], now: EpochMs): readonly Standing[] | Promise<readonly Standing[]>
+}
+
+export interface MemoryLedger extends Ledger {
   take(claims: readonly Claim[], amounts: Amounts, now: EpochMs): Taking
-  /** How the limits stand, spending nothing. */
   look(claims: readonly Claim[], now: EpochMs): readonly Standing[]
   /** Counters held in memory. */
   size(): number
@@ -68,10 +79,8 @@ interface Counter {
 
 /** Expired counters are looked for once in so many takings. */
 const SWEEP_EVERY = 4096
-/** Of a cost, what is smaller is the rounding of sums. */
-const DUST = 1e-9
 
-export function createLedger(): Ledger {
+export function createLedger(): MemoryLedger {
   const counters = new Map<string, Counter>()
   let untilSweep = SWEEP_EVERY
 
@@ -156,12 +165,16 @@ export const NOTHING: Amounts = {
   concurrency: 0,
 }
 
-function endOf(window: Window | undefined, now: EpochMs): EpochMs {
+/** When a window ends that begins now; Infinity where there is none. */
+export function endOf(window: Window | undefined, now: EpochMs): EpochMs {
   if (window === undefined) return Number.POSITIVE_INFINITY
   return 'ms' in window ? now + window.ms : calendarWindow(now, window.calendar, window.zone).until
 }
 
-function standing(claim: Claim, counter: Counter | undefined): Standing {
+export function standing(
+  claim: Claim,
+  counter: { readonly used: number; readonly endsAt: EpochMs } | undefined,
+): Standing {
   const resetsAt = counter && Number.isFinite(counter.endsAt) ? counter.endsAt : undefined
   const left = Math.max(0, claim.limit - (counter?.used ?? 0))
   return {
@@ -172,6 +185,6 @@ function standing(claim: Claim, counter: Counter | undefined): Standing {
 }
 
 /** `limit` is compared and not part of the name, so raising or lowering it counts at once. */
-function nameOf({ name, unit, window, key }: Claim): string {
+export function nameOf({ name, unit, window, key }: Claim): string {
   return `${name}\n${unit}\n${window === undefined ? '' : 'ms' in window ? window.ms : `${window.calendar} ${window.zone}`}\n${key}`
 }

@@ -22,6 +22,8 @@ export function rateHeaders(standings: readonly Standing[], now: EpochMs): Recor
     headers[`x-ratelimit-remaining-${kind}`] = String(tightest.remaining)
     headers[`x-ratelimit-reset-${kind}`] = `${secondsLeft(tightest, now)}s`
   }
+  // What is left is of this gateway's share, while it cannot ask the others.
+  if (shown.some(({ share }) => share)) headers['x-ratelimit-scope'] = 'gateway'
   return headers
 }
 

@@ -18,6 +18,8 @@ export interface AdminListenerNeeds {
   readonly token: string | undefined
   ready(): { readonly ok: boolean; readonly checks: Readonly<Record<string, boolean>> }
   status(): object
+  /** @param query - `by` and `since`, where they were given. */
+  usage(query: { readonly by?: string; readonly since?: string }): Promise<AdminAnswer>
   metrics(): Promise<{ readonly contentType: string; readonly text: string }>
   reloadPolicy(): Promise<object>
   /** @param revision - Without one: what was in force before. */
@@ -54,6 +56,22 @@ export function createAdminListener(needs: AdminListenerNeeds): AdminListener {
     response.set('content-type', contentType).send(text)
   })
   app.get('/status', (_request, response) => void response.json(needs.status()))
+  app.get('/usage', async (request, response) => {
+    const { by, since } = request.query
+    const { status, body } = await needs.usage({
+      ...(by === undefined ? {} : { by: String(by) }),
+      ...(since === undefined ? {} : { since: String(since) }),
+    })
+    if (status === 200) {
+      response.json(body)
+      return
+    }
+    const { code, message } = body as { code: string; message: string }
+    response
+      .status(status)
+      .type('json')
+      .send(errorBody(code, status, message))
+  })
   app.post('/policy/reload', async (_request, response) => void response.json(await needs.reloadPolicy()))
   app.post('/policy/rollback', express.json({ type: () => true, limit: '4kb' }), (request, response) => {
     const { revision } = (request.body ?? {}) as { revision?: unknown }

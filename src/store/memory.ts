@@ -2,7 +2,9 @@
  * The store of one gateway that keeps nothing over a restart.
  */
 import type { EpochMs } from '../contract/units.ts'
+import type { UsageBook } from '../contract/usage.ts'
 import type { Change, Kept, Shelf, Store } from './store.ts'
+import { createUsageSums } from './usage-sums.ts'
 
 export interface MemoryStoreNeeds {
   /** Milliseconds since the epoch. */
@@ -14,6 +16,7 @@ export function createMemoryStore({ now }: MemoryStoreNeeds): Store {
   return {
     engine: 'memory',
     ok: () => true,
+    usage: createUsageBook(),
     shelf<T>(name: string): Shelf<T> {
       const known = shelves.get(name)
       if (known) return known as Shelf<T>
@@ -22,6 +25,14 @@ export function createMemoryStore({ now }: MemoryStoreNeeds): Store {
       return shelf
     },
     close: async () => shelves.clear(),
+  }
+}
+
+function createUsageBook(): UsageBook {
+  const sums = createUsageSums()
+  return {
+    add: sums.add,
+    since: async day => sums.rows().filter(row => row.day >= day),
   }
 }
 

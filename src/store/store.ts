@@ -6,7 +6,11 @@
  * written and all are read often, so a room keeps what it needs of a shelf in memory and is told
  * of every change, whoever made it.
  */
+import type { Counters } from '../contract/counters.ts'
 import type { EpochMs } from '../contract/units.ts'
+import type { UsageBook } from '../contract/usage.ts'
+
+export { StoreUnavailable } from '../contract/counters.ts'
 
 export interface Store {
   readonly engine: 'memory' | 'sqlite' | 'redis'
@@ -14,6 +18,9 @@ export interface Store {
   ok(): boolean
   /** The same shelf for the same name. */
   shelf<T>(name: string): Shelf<T>
+  /** Undefined where nobody shares them: a ledger in memory is all there is to it. */
+  readonly counters?: Counters
+  readonly usage: UsageBook
   close(): Promise<void>
 }
 
@@ -46,7 +53,5 @@ export interface Kept<T> {
 /** What is kept now, or the id of what was removed. */
 export type Change<T> = { readonly kept: Kept<T> } | { readonly removed: string }
 
-/** The store itself does not answer, and what was asked may or may not have been done. */
-export class StoreUnavailable extends Error {
-  override readonly name = 'StoreUnavailable'
-}
+/** Told when a store stops answering, and when it answers again. */
+export type StoreStateListener = (ok: boolean, cause?: unknown) => void

@@ -29,6 +29,9 @@ export interface Metrics {
   policy(revision: string): void
   /** A request was sent to another target. */
   retry(pool: string, why: string): void
+  store(engine: string, ok: boolean): void
+  /** How limits are enforced: with the store, by this gateway alone, or not at all. */
+  storeMode(mode: 'shared' | 'local' | 'refusing'): void
   auditRecords(count: number, outcome: 'written' | 'failed'): void
   /** In the exposition format of Prometheus. */
   text(): Promise<string>
@@ -152,6 +155,8 @@ export function createMetrics({ models, targets, queues, grants }: MetricsNeeds)
     gauge.set({ pool }, depth),
   )
 
+  const storeUp = gauge('sallyport_store_up', 'Whether the store answers', ['engine'])
+  const storeModes = gauge('sallyport_store_mode', 'How limits are enforced now: 1 for the mode', ['mode'])
   new Gauge({
     name: 'sallyport_grants_active',
     help: 'Grants in force',
@@ -194,6 +199,11 @@ export function createMetrics({ models, targets, queues, grants }: MetricsNeeds)
       info.set({ revision }, 1)
     },
     retry: (pool, reason) => retries.inc({ pool, reason }),
+    store: (engine, ok) => storeUp.set({ engine }, ok ? 1 : 0),
+    storeMode(mode) {
+      for (const each of ['shared', 'local', 'refusing'])
+        storeModes.set({ mode: each }, each === mode ? 1 : 0)
+    },
     auditRecords: (count, outcome) => audit.inc({ sink: 'file', outcome }, count),
   }
 }

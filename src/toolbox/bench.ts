@@ -1,10 +1,11 @@
 /**
- * `bench`: what deciding costs with this policy on this machine.
+ * `bench`: what deciding costs with this policy on this machine, and admitting with each store.
  */
 import { GatewayError } from '../contract/errors.ts'
 import { findOpa } from '../policy/opa-command.ts'
 import type { Revision } from '../policy/revision.ts'
 import { SAMPLE_INSTANT, sampleInputs } from '../policy/samples.ts'
+import { benchAdmit } from './bench-admit.ts'
 import { configFor } from './config.ts'
 import { type Format, print, printJson, table } from './output.ts'
 import { openPolicy } from './policy.ts'
@@ -19,6 +20,8 @@ export interface BenchOptions {
 
 /** The compiler of the machine needs some before it knows what is hot. */
 const WARM_UP = 2000
+/** Each is a few microseconds, or a round trip. */
+const MOST_ADMITTED = 5000
 
 export async function bench({ config: file, format, policy: given, decisions }: BenchOptions): Promise<void> {
   const config = configFor(file, format)
@@ -34,6 +37,7 @@ export async function bench({ config: file, format, policy: given, decisions }: 
       p99_us: rounded(at(us, 0.99)),
       decisions,
       memory_bytes: { before, after: process.memoryUsage().rss },
+      admit: await benchAdmit(config.store, Math.min(MOST_ADMITTED, decisions)),
       revision: policy.revision.id,
       opa: (await findOpa()?.version()) ?? null,
     }
@@ -46,6 +50,7 @@ export async function bench({ config: file, format, policy: given, decisions }: 
           ['decisions', String(decisions)],
           ['median', `${result.median_us} µs`],
           ['99th percentile', `${result.p99_us} µs`],
+          ...Object.entries(result.admit).map(([store, us]) => [`admit, ${store.slice(0, -3)}`, `${us} µs`]),
           ['memory before', mebibytes(before)],
           ['memory after', mebibytes(result.memory_bytes.after)],
         ]),

@@ -3,8 +3,11 @@
  */
 import { parseDuration } from '../contract/units.ts'
 import { newApiKey } from '../identity/api-key.ts'
-import { changeKeyFile, type KeyRecord, readKeyFile } from '../identity/key-file.ts'
+import type { KeyRecord } from '../identity/key-file.ts'
+import type { KeyPlace } from './key-place.ts'
 import { CommandFailure, EXIT, type Format, print, printJson, table } from './output.ts'
+
+export { withKeys } from './key-place.ts'
 
 export interface NewKey {
   readonly principal: string
@@ -17,11 +20,11 @@ export interface NewKey {
   readonly expires: string | undefined
 }
 
-export async function createKey(file: string, key: NewKey, format: Format): Promise<void> {
+export async function createKey({ drawer }: KeyPlace, key: NewKey, format: Format): Promise<void> {
   const { principal, kind, roles, team, models = null, expires } = key
   const rights = { principal, kind, roles, team, models }
   const { record, secret } = newKey(rights, expires === undefined ? null : parseDuration(expires))
-  await changeKeyFile(file, keys => [...keys, record])
+  await drawer.change(keys => [...keys, record])
   showSecret(record, secret, format)
 }
 
@@ -29,10 +32,15 @@ export async function createKey(file: string, key: NewKey, format: Format): Prom
  * A new key with the rights of an old one, which goes on for a while. What has an end gets one as
  * far away as the old key had when it was made.
  */
-export async function rotateKey(file: string, id: string, overlap: string, format: Format): Promise<void> {
+export async function rotateKey(
+  { drawer }: KeyPlace,
+  id: string,
+  overlap: string,
+  format: Format,
+): Promise<void> {
   let made: { readonly record: KeyRecord; readonly secret: string } | undefined
   let old: KeyRecord | undefined
-  await changeKeyFile(file, keys => {
+  await drawer.change(keys => {
     const now = Date.now()
     const found = keys.find(key => key.id === id)
     if (!found || stateOf(found, now) !== 'active') return keys
@@ -93,8 +101,13 @@ function showSecret(record: KeyRecord, secret: string, format: Format): void {
   print(`This is the only time it is shown. It is ${id}, for ${principal}${limits}.`)
 }
 
-export function listKeys(file: string, format: Format): void {
-  const keys = readKeyFile(file).map(({ hash: _, ...key }) => ({ ...key, state: stateOf(key, Date.now()) }))
+export async function listKeys({ drawer, lastUses }: KeyPlace, format: Format): Promise<void> {
+  const uses = await lastUses()
+  const keys = (await drawer.list()).map(({ hash: _, ...key }) => ({
+    ...key,
+    state: stateOf(key, Date.now()),
+    last_used_at: uses.get(key.id) ?? null,
+  }))
   if (format === 'json') {
     printJson({ keys })
     return
@@ -108,14 +121,17 @@ export function listKeys(file: string, format: Format): void {
     key.models?.join(',') ?? '*',
     key.state,
     key.expires_at ?? 'never',
+    key.last_used_at ?? '-',
   ])
-  print(table([['ID', 'PRINCIPAL', 'KIND', 'ROLES', 'TEAM', 'MODELS', 'STATE', 'EXPIRES'], ...rows]))
+  print(
+    table([['ID', 'PRINCIPAL', 'KIND', 'ROLES', 'TEAM', 'MODELS', 'STATE', 'EXPIRES', 'LAST USED'], ...rows]),
+  )
 }
 
-export async function revokeKey(file: string, id: string, format: Format): Promise<void> {
+export async function revokeKey({ drawer }: KeyPlace, id: string, format: Format): Promise<void> {
   const at = new Date().toISOString()
   let revoked: KeyRecord | undefined
-  await changeKeyFile(file, keys =>
+  await drawer.change(keys =>
     keys.map(key => {
       if (key.id !== id) return key
       revoked = { ...key, revoked_at: key.revoked_at ?? at }

@@ -74,7 +74,7 @@ describe('the smallest useful config', () => {
           answer: {},
         },
       },
-      store: { engine: 'memory' },
+      store: { engine: 'memory', onFailure: 'refuse' },
       pricing: {},
       audit: {
         sinks: [{ type: 'file', path: path.join(FOLDER, 'audit.jsonl'), sync: '1s' }],

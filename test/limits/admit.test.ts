@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { admit, claimsOf, LimitRefusal } from '../../src/limits/admit.ts'
-import { createLedger } from '../../src/limits/ledger.ts'
+import { createLedger, type Reservation } from '../../src/limits/ledger.ts'
 import { DONE, ONE } from '../support/amounts.ts'
 import { thrownBy } from '../support/thrown.ts'
 
@@ -28,7 +28,7 @@ describe('admit', () => {
 
   it('refuses with how long to wait and how all limits stand', () => {
     const ledger = createLedger()
-    admit(claims, ONE, NOON, ledger).settle(DONE)
+    ;(admit(claims, ONE, NOON, ledger) as Reservation).settle(DONE)
     const error = thrownBy(() => admit(claims, ONE, NOON + 10_500, ledger)) as LimitRefusal
     expect(error).toBeInstanceOf(LimitRefusal)
     expect(error).toMatchObject({

@@ -1,5 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { type Claim, createLedger, type Ledger, type Reservation } from '../../src/limits/ledger.ts'
+import {
+  type Claim,
+  createLedger,
+  type MemoryLedger as Ledger,
+  type Reservation,
+} from '../../src/limits/ledger.ts'
 import { DONE, ONE } from '../support/amounts.ts'
 import { chance } from '../support/random.ts'
 

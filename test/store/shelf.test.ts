@@ -1,13 +1,11 @@
 import { expect, test } from 'vitest'
-import { createMemoryStore } from '../../src/store/memory.ts'
 import type { Change, Store } from '../../src/store/store.ts'
+import { everyStore } from '../support/stores.ts'
 
 /** Every store passes these. */
-const stores: Record<string, (now: () => number) => Promise<Store>> = {
-  memory: async now => createMemoryStore({ now }),
-}
+for (const [engine, maker] of Object.entries(everyStore())) {
+  const open = async (now: () => number): Promise<Store> => (await maker.open(now)).store
 
-for (const [engine, open] of Object.entries(stores)) {
   test(`${engine}: what is put is read again, in its own copy`, async () => {
     const shelf = (await open(() => 0)).shelf<{ roles: string[] }>('keys')
     const value = { roles: ['a'] }
@@ -65,5 +63,37 @@ for (const [engine, open] of Object.entries(stores)) {
     await store.shelf('a').put('x', 1, 0)
     expect(await store.shelf('a').get('x')).toBeDefined()
     expect(await store.shelf('b').get('x')).toBeUndefined()
+  })
+
+  test(`${engine}: a document that is removed and made again is told of as both`, async () => {
+    const shelf = (await open(() => 0)).shelf<number>('grants')
+    const changes: Change<number>[] = []
+    shelf.watch(change => changes.push(change))
+    await shelf.put('g', 1, 0)
+    await shelf.remove('g', 1)
+    await shelf.put('g', 2, 0)
+    await expect.poll(() => changes.at(-1)).toEqual({ kept: { id: 'g', version: 1, value: 2 } })
+  })
+
+  if (!maker.shared) continue
+
+  test(`${engine}: another gateway reads what was put, and is told of each change`, async () => {
+    const { store, another } = await maker.open(() => 0)
+    const other = (await another()).shelf<number>('grants')
+    await store.shelf('grants').put('before', 1, 0)
+    const changes: Change<number>[] = []
+    other.watch(change => changes.push(change))
+    await store.shelf('grants').put('g', 1, 0)
+    await expect.poll(() => changes).toContainEqual({ kept: { id: 'g', version: 1, value: 1 } })
+    expect(await other.put('g', 2, 1)).toMatchObject({ version: 2 })
+    expect(await store.shelf<number>('grants').put('g', 3, 1)).toBeUndefined()
+    await store.shelf('grants').remove('g', 2)
+    await expect.poll(() => changes).toContainEqual({ removed: 'g' })
+  })
+
+  test(`${engine}: what is kept outlives the gateway that wrote it`, async () => {
+    const { store, another } = await maker.open(() => 0)
+    await store.shelf('grants').put('g', { roles: ['a'] }, 0)
+    expect(await (await another()).shelf('grants').get('g')).toMatchObject({ value: { roles: ['a'] } })
   })
 }

@@ -107,6 +107,7 @@ const clientCertificates = section(
 export const identity = section('How callers are known', {
   apiKeys: section('API keys, stored as hashes', {
     file: { ...string, default: 'keys.json' },
+    in: { const: 'store', description: 'They are kept in the store, and no file is read' },
   }),
   jwt: { type: 'array', items: jwtIssuer, default: [] },
   introspection: { type: 'array', items: introspection, default: [] },
@@ -172,7 +173,7 @@ export interface ClientCertificatesConfig {
 }
 
 export interface IdentityConfig {
-  readonly apiKeys: { readonly file: string }
+  readonly apiKeys: { readonly file: string; readonly in?: 'store' }
   readonly jwt: readonly JwtIssuerConfig[]
   readonly introspection: readonly IntrospectionConfig[]
   readonly clientCertificates?: ClientCertificatesConfig

@@ -1,4 +1,4 @@
-/** `limits`, `pricing` and `store`: what is refused, what is counted, and where. */
+/** `limits` and `pricing`: what is refused, and what is counted. */
 import { count, duration, section, size } from './words.ts'
 
 export const limits = section('What is refused before a policy is asked', {
@@ -33,10 +33,6 @@ export const pricing = {
   },
 }
 
-export const store = section('Where counters live', {
-  engine: { enum: ['memory'], default: 'memory' },
-})
-
 export interface LimitsConfig {
   readonly body: string
   readonly headers: string
@@ -46,7 +42,3 @@ export interface LimitsConfig {
 }
 
 export type PricingConfig = Readonly<Record<string, { readonly input: number; readonly output: number }>>
-
-export interface StoreConfig {
-  readonly engine: 'memory'
-}

@@ -1,0 +1,151 @@
+/**
+ * A connection to Redis 7+ or Valkey, and whether it answers. The one door of `ioredis`.
+ *
+ * Nothing waits for a Redis that is away: a command that is not answered soon fails, and so does
+ * every further one, at once, until Redis has answered a ping again.
+ */
+import { Redis } from 'ioredis'
+import { type StoreStateListener, StoreUnavailable } from './store.ts'
+
+/** Numbers and text go in; text, numbers and lists of them come out. */
+export type RedisValue = string | number
+export type Reply = string | number | null | readonly Reply[]
+
+export interface RedisClient {
+  /** Whether it answers, as far as is known. */
+  ok(): boolean
+  /** @throws StoreUnavailable, as a rejection: the script may or may not have run. */
+  run(script: Script, keys: readonly string[], values: readonly RedisValue[]): Promise<Reply>
+  /** Calls with every message, and with none when some may have been missed. */
+  subscribe(channel: string, onMessage: (message: string | undefined) => void): void
+  /** Is done after Redis was away, and before anybody else may ask it again. */
+  beforeBack(work: () => Promise<void>): void
+  close(): Promise<void>
+}
+
+export interface Script {
+  readonly name: string
+  /** Lua. */
+  readonly text: string
+}
+
+/** Slower than this is away: a caller is told within a second. */
+const ANSWER_WITHIN_MS = 650
+/** More than a turn of the event loop: what arrived while this process was busy is read first. */
+const GRACE_MS = 50
+const ASK_AGAIN_EVERY_MS = 200
+const CONNECT_WITHIN_MS = 600
+const SLOWEST_RECONNECT_MS = 400
+
+/** @returns When Redis answers, or is known to be away. */
+export async function connectRedis(
+  url: string,
+  onState?: StoreStateListener,
+  answerWithinMs = ANSWER_WITHIN_MS,
+): Promise<RedisClient> {
+  const options = {
+    connectTimeout: CONNECT_WITHIN_MS,
+    retryStrategy: (times: number) => Math.min(50 * times, SLOWEST_RECONNECT_MS),
+  }
+  const commands = new Redis(url, {
+    ...options,
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: 0,
+    autoResendUnfulfilledCommands: false,
+  })
+  const messages = new Redis(url, { ...options, maxRetriesPerRequest: null })
+  const known = new Set<string>()
+  const listeners = new Map<string, (message: string | undefined) => void>()
+  const chores: (() => Promise<void>)[] = []
+  let ok: boolean | undefined
+  let asking: Promise<void> | undefined
+  let closed = false
+  let wake = (): void => {}
+
+  function tell(answers: boolean, cause?: unknown): void {
+    if (ok === answers || closed) return
+    ok = answers
+    onState?.(answers, cause)
+    if (!answers) void ask()
+  }
+
+  /** Asks until Redis answers; whoever was told nothing meanwhile looks again. */
+  function ask(): Promise<void> {
+    asking ??= (async () => {
+      while (!closed && ok !== true) {
+        try {
+          await inTime(commands.ping(), answerWithinMs)
+          for (const chore of chores) await chore()
+          tell(true)
+          for (const listener of listeners.values()) listener(undefined)
+        } catch (cause) {
+          tell(false, cause)
+          await new Promise<void>(resolve => {
+            wake = resolve
+            setTimeout(resolve, ASK_AGAIN_EVERY_MS).unref()
+          })
+        }
+      }
+      asking = undefined
+    })()
+    return asking
+  }
+
+  async function run(script: Script, keys: readonly string[], values: readonly RedisValue[]): Promise<Reply> {
+    if (!known.has(script.name)) {
+      known.add(script.name)
+      commands.defineCommand(script.name, { lua: script.text })
+    }
+    const command = commands as unknown as Record<string, (...args: RedisValue[]) => Promise<Reply>>
+    try {
+      const answer = command[script.name]?.(keys.length, ...keys, ...values) as Promise<Reply>
+      return await inTime(answer, answerWithinMs)
+    } catch (cause) {
+      const unavailable = new StoreUnavailable(`Redis: ${(cause as Error).message}`, { cause })
+      tell(false, unavailable)
+      throw unavailable
+    }
+  }
+
+  // Without a listener an error would end the process; what it means is told by `tell`.
+  commands.on('error', error => tell(false, error))
+  commands.on('close', () => tell(false, new Error('the connection was closed')))
+  messages.on('error', () => {})
+  messages.on('message', (channel, message) => listeners.get(channel)?.(message))
+  messages.on('ready', () => {
+    for (const listener of listeners.values()) listener(undefined)
+  })
+  commands.on('ready', () => wake())
+  await Promise.race([
+    new Promise(resolve => commands.once('ready', resolve)),
+    new Promise(resolve => setTimeout(resolve, CONNECT_WITHIN_MS)),
+  ])
+  await Promise.race([ask(), new Promise(resolve => setTimeout(resolve, CONNECT_WITHIN_MS))])
+
+  return {
+    ok: () => ok === true,
+    run,
+    subscribe(channel, onMessage) {
+      listeners.set(channel, onMessage)
+      void messages.subscribe(channel).then(
+        () => onMessage(undefined),
+        () => {},
+      )
+    },
+    beforeBack: work => void chores.push(work),
+    async close() {
+      closed = true
+      commands.disconnect()
+      messages.disconnect()
+    },
+  }
+}
+
+function inTime<T>(answer: Promise<T>, withinMs: number): Promise<T> {
+  return new Promise((resolve, reject) => {
+    let timer = setTimeout(() => {
+      timer = setTimeout(() => reject(new Error('no answer in time')), GRACE_MS)
+    }, withinMs)
+    answer.then(resolve, reject).finally(() => clearTimeout(timer))
+  })
+}

@@ -1,0 +1,53 @@
+/**
+ * The store that several gateways share: Redis 7+ or Valkey.
+ */
+import type { EpochMs } from '../contract/units.ts'
+import { connectRedis } from './redis-client.ts'
+import { createRedisCounters } from './redis-counters.ts'
+import { createRedisShelf } from './redis-shelf.ts'
+import { createRedisUsage } from './redis-usage.ts'
+import type { Shelf, Store, StoreStateListener } from './store.ts'
+
+export interface RedisStoreNeeds {
+  readonly url: string
+  /** In front of every key, as their hash tag. */
+  readonly prefix: string
+  /** Milliseconds since the epoch. */
+  now(): EpochMs
+  /** This gateway, by a name that no other has. */
+  readonly gateway: string
+  readonly onState?: StoreStateListener
+  /** Slower than this is away; less than a second unless told. */
+  readonly answerWithinMs?: number
+}
+
+/** @returns Also when Redis is away: it is looked for until it is there. */
+export async function openRedisStore({
+  url,
+  now,
+  gateway,
+  onState,
+  ...needs
+}: RedisStoreNeeds): Promise<Store> {
+  const client = await connectRedis(url, onState, needs.answerWithinMs)
+  const prefix = `{${needs.prefix}}`
+  const shelves = new Map<string, Shelf<unknown>>()
+  const usage = createRedisUsage(client, { prefix, gateway })
+  return {
+    engine: 'redis',
+    ok: client.ok,
+    counters: createRedisCounters(client, { prefix, gateway }),
+    usage,
+    shelf<T>(name: string): Shelf<T> {
+      const known = shelves.get(name)
+      if (known) return known as Shelf<T>
+      const shelf = createRedisShelf<T>(client, { prefix, name, now })
+      shelves.set(name, shelf as Shelf<unknown>)
+      return shelf
+    },
+    async close() {
+      await usage.flush().catch(() => {})
+      await client.close()
+    },
+  }
+}

@@ -1,0 +1,111 @@
+/**
+ * The store in one file: shelves, counters and usage survive the process, and other processes of
+ * this machine see them at the same time.
+ */
+import { mkdirSync } from 'node:fs'
+import path from 'node:path'
+import type { EpochMs } from '../contract/units.ts'
+import { openSql, type Sql } from './sql.ts'
+import { createSqliteCounters } from './sqlite-counters.ts'
+import { createSqliteShelf, type SqliteShelf } from './sqlite-shelf.ts'
+import { createSqliteUsage } from './sqlite-usage.ts'
+import type { Shelf, Store, StoreStateListener } from './store.ts'
+
+export interface SqliteStoreNeeds {
+  readonly path: string
+  /** Milliseconds since the epoch. */
+  now(): EpochMs
+  /** This gateway, by a name that no other has. */
+  readonly gateway: string
+  readonly onState?: StoreStateListener
+}
+
+/** How often the file is looked at for what other processes wrote. */
+const LOOK_EVERY_MS = 100
+
+const TABLES = [
+  `CREATE TABLE IF NOT EXISTS documents (shelf TEXT, id TEXT, version INTEGER, stamp INTEGER, value TEXT,
+     keep_until REAL, PRIMARY KEY (shelf, id)) WITHOUT ROWID`,
+  'CREATE TABLE IF NOT EXISTS stamps (one INTEGER PRIMARY KEY, last INTEGER)',
+  'CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, used REAL, ends_at REAL) WITHOUT ROWID',
+  'CREATE INDEX IF NOT EXISTS counters_by_end ON counters (ends_at)',
+  `CREATE TABLE IF NOT EXISTS leases (counter TEXT, id TEXT, ends_at REAL,
+     PRIMARY KEY (counter, id)) WITHOUT ROWID`,
+  'CREATE TABLE IF NOT EXISTS gateways (id TEXT PRIMARY KEY, ends_at REAL) WITHOUT ROWID',
+  `CREATE TABLE IF NOT EXISTS usage (day TEXT, name TEXT, requests INTEGER, input_tokens INTEGER,
+     output_tokens INTEGER, cost REAL, PRIMARY KEY (day, name)) WITHOUT ROWID`,
+]
+
+/** @throws StoreUnavailable when the file cannot be opened. */
+export async function openSqliteStore({
+  path: file,
+  now,
+  gateway,
+  onState,
+}: SqliteStoreNeeds): Promise<Store> {
+  let ok = true
+  mkdirSync(path.dirname(file), { recursive: true })
+  const sql = watched(await openSql(file), tell)
+  sql.atomically(() => {
+    for (const table of TABLES) sql.prepare(table).run()
+    sql.prepare('INSERT OR IGNORE INTO stamps VALUES (1, 0)').run()
+  })
+  let seen = sql.version()
+  const shelves = new Map<string, SqliteShelf<unknown>>()
+  const usage = createSqliteUsage(sql)
+
+  function tell(answers: boolean, cause?: unknown): void {
+    if (answers === ok) return
+    ok = answers
+    onState?.(answers, cause)
+  }
+
+  const look = setInterval(() => {
+    try {
+      // Also when nothing was asked: a file that can be written again is found out here.
+      if (!ok) sql.atomically(() => sql.prepare('UPDATE stamps SET last = last').run())
+      const version = sql.version()
+      if (version === seen) return
+      seen = version
+      for (const shelf of shelves.values()) shelf.look()
+    } catch {
+      // Told by `watched`.
+    }
+  }, LOOK_EVERY_MS).unref()
+
+  return {
+    engine: 'sqlite',
+    ok: () => ok,
+    counters: createSqliteCounters(sql, gateway),
+    usage,
+    shelf<T>(name: string): Shelf<T> {
+      const known = shelves.get(name)
+      if (known) return known as unknown as Shelf<T>
+      const shelf = createSqliteShelf<T>(sql, name, now)
+      shelves.set(name, shelf as unknown as SqliteShelf<unknown>)
+      return shelf
+    },
+    async close() {
+      clearInterval(look)
+      usage.flush()
+      sql.close()
+    },
+  }
+}
+
+/** The same file, telling of each transaction whether it went well. */
+function watched(sql: Sql, tell: (ok: boolean, cause?: unknown) => void): Sql {
+  return {
+    ...sql,
+    atomically(work) {
+      try {
+        const done = sql.atomically(work)
+        tell(true)
+        return done
+      } catch (error) {
+        tell(false, error)
+        throw error
+      }
+    },
+  }
+}

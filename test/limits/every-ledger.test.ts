@@ -1,0 +1,326 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { LEASE_MS } from '../../src/contract/counters.ts'
+import { type Claim, createLedger, type Ledger, NOTHING, type Reservation } from '../../src/limits/ledger.ts'
+import { createSharedLedger, type SharedLedger } from '../../src/limits/shared-ledger.ts'
+import { newId } from '../../src/server/ids.ts'
+import type { Store } from '../../src/store/store.ts'
+import { DONE, ONE } from '../support/amounts.ts'
+import { everyStore } from '../support/stores.ts'
+
+const MINUTE = 60_000
+const NOON = Date.parse('2026-01-01T12:00:00Z')
+
+const requests = (members: Partial<Claim> = {}): Claim => ({
+  name: 'rpm',
+  key: 'ana',
+  unit: 'requests',
+  limit: 2,
+  window: { ms: MINUTE },
+  observe: false,
+  ...members,
+})
+const streams = (members: Partial<Claim> = {}): Claim =>
+  requests({ name: 'streams', unit: 'concurrency', window: undefined, ...members })
+const tokens = (members: Partial<Claim> = {}): Claim =>
+  requests({ name: 'tokens', unit: 'tokens', ...members })
+
+const ledgerIn = ({ counters }: Store): Ledger =>
+  counters ? createSharedLedger({ counters, newId: () => newId(NOON) }) : createLedger()
+
+/** Every ledger passes these, whatever store it is kept in. */
+for (const [engine, { open, shared }] of Object.entries(everyStore())) {
+  const newLedger = async (): Promise<Ledger> => ledgerIn((await open(() => NOON)).store)
+  const take = async (ledger: Ledger, claims: readonly Claim[], now = NOON, amounts = ONE) =>
+    ledger.take(claims, amounts, now)
+  const taken = async (
+    ledger: Ledger,
+    claims: readonly Claim[],
+    now = NOON,
+    amounts = ONE,
+  ): Promise<Reservation> => {
+    const taking = await take(ledger, claims, now, amounts)
+    if (!taking.taken) throw new Error(`refused by ${taking.refusedBy.claim.name}`)
+    return taking.reservation
+  }
+  const isTaken = async (ledger: Ledger, claims: readonly Claim[], now = NOON): Promise<boolean> =>
+    (await take(ledger, claims, now)).taken
+  const left = async (ledger: Ledger, claim: Claim, now = NOON): Promise<number | undefined> =>
+    (await ledger.look([claim], now))[0]?.remaining
+
+  describe(`the ledger in ${engine}`, () => {
+    it('begins a window with its first request, and ends it after its time', async () => {
+      const ledger = await newLedger()
+      expect((await taken(ledger, [requests({ limit: 1 })])).standings[0]).toMatchObject({
+        remaining: 0,
+        resetsAt: NOON + MINUTE,
+      })
+      expect(await take(ledger, [requests({ limit: 1 })], NOON + MINUTE - 1)).toMatchObject({
+        taken: false,
+        refusedBy: { remaining: 0, resetsAt: NOON + MINUTE },
+      })
+      expect(await isTaken(ledger, [requests({ limit: 1 })], NOON + MINUTE)).toBe(true)
+    })
+
+    it('ends a calendar window at midnight of its zone, also on a day of 23 hours', async () => {
+      const ledger = await newLedger()
+      const claim = requests({ limit: 1, window: { calendar: 'calendar_day', zone: 'Europe/Berlin' } })
+      const sunday = Date.parse('2026-03-29T00:30:00+01:00')
+      const midnight = Date.parse('2026-03-30T00:00:00+02:00')
+      expect((await taken(ledger, [claim], sunday)).standings[0]?.resetsAt).toBe(midnight)
+      expect(midnight - Date.parse('2026-03-29T00:00:00+01:00')).toBe(23 * 3_600_000)
+      expect(await isTaken(ledger, [claim], midnight - 1)).toBe(false)
+      expect(await isTaken(ledger, [claim], midnight)).toBe(true)
+    })
+
+    it('takes the limits of one decision together or not at all', async () => {
+      const ledger = await newLedger()
+      const [first, second] = [requests(), streams()]
+      const full = requests({ name: 'full', limit: 0 })
+      for (const claims of [
+        [full, first, second],
+        [first, full, second],
+        [first, second, full],
+      ]) {
+        expect(await take(ledger, claims)).toMatchObject({
+          taken: false,
+          refusedBy: { claim: { name: 'full' } },
+        })
+        expect([await left(ledger, first), await left(ledger, second)]).toEqual([2, 2])
+      }
+    })
+
+    it('compares a raised or lowered limit at once', async () => {
+      const ledger = await newLedger()
+      for (let count = 0; count < 3; count++) await taken(ledger, [requests({ limit: 3 })])
+      expect(await isTaken(ledger, [requests({ limit: 3 })])).toBe(false)
+      expect((await taken(ledger, [requests({ limit: 5 })])).standings[0]?.remaining).toBe(1)
+      expect(await isTaken(ledger, [requests({ limit: 2 })])).toBe(false)
+      expect(await left(ledger, requests({ limit: 2 }))).toBe(0)
+    })
+
+    it('charges a counter that is named twice once, and holds the tighter limit', async () => {
+      const ledger = await newLedger()
+      const claims = [requests({ limit: 5, observe: true }), requests({ limit: 1 })]
+      expect((await taken(ledger, claims)).standings.map(({ remaining }) => remaining)).toEqual([4, 0])
+      expect(await isTaken(ledger, claims)).toBe(false)
+      expect(await left(ledger, requests({ limit: 5 }))).toBe(4)
+    })
+
+    it('counts what is only observed, and never refuses it', async () => {
+      const ledger = await newLedger()
+      for (let count = 0; count < 4; count++)
+        expect(await isTaken(ledger, [requests({ limit: 1, observe: true })])).toBe(true)
+      expect(await isTaken(ledger, [requests({ limit: 4 })])).toBe(false)
+    })
+
+    it('settles on what was used, once, in the window that was charged', async () => {
+      const ledger = await newLedger()
+      const claim = tokens({ limit: 100 })
+      const reserved = { ...NOTHING, tokens: 60 }
+      const one = await taken(ledger, [claim], NOON, reserved)
+      one.settle({ ...NOTHING, tokens: 10 })
+      one.settle({ ...NOTHING, tokens: 50 })
+      one.giveBack()
+      await expect.poll(() => left(ledger, claim)).toBe(90)
+      const late = await taken(ledger, [claim], NOON, reserved)
+      await taken(ledger, [claim], NOON + MINUTE, reserved)
+      late.settle(NOTHING)
+      const other = await taken(ledger, [tokens({ key: 'marker' })], NOON, { ...NOTHING, tokens: 2 })
+      other.giveBack()
+      await expect.poll(() => left(ledger, tokens({ key: 'marker' }))).toBe(2)
+      expect(await left(ledger, claim, NOON + MINUTE)).toBe(40)
+    })
+
+    it('charges more than was reserved, over the limit if it must', async () => {
+      const ledger = await newLedger()
+      const claim = tokens({ limit: 100 })
+      const one = await taken(ledger, [claim], NOON, { ...NOTHING, tokens: 10 })
+      one.settle({ ...NOTHING, tokens: 150 })
+      await expect.poll(() => left(ledger, claim)).toBe(0)
+      expect(await isTaken(ledger, [{ ...claim, limit: 149 }])).toBe(false)
+    })
+
+    it('gives back what is held while a request runs, and not the request', async () => {
+      const ledger = await newLedger()
+      const claims = [requests(), streams({ limit: 1 })]
+      const one = await taken(ledger, claims)
+      expect(await isTaken(ledger, claims)).toBe(false)
+      one.settle(DONE)
+      await expect.poll(() => left(ledger, streams({ limit: 1 }))).toBe(1)
+      expect(await left(ledger, requests())).toBe(1)
+    })
+
+    it('sums a cost without dust', async () => {
+      const ledger = await newLedger()
+      const cost = requests({ name: 'budget', unit: 'cost', limit: 0.3 })
+      for (let count = 0; count < 3; count++) await taken(ledger, [cost], NOON, { ...NOTHING, cost: 0.1 })
+      expect(await left(ledger, cost)).toBe(0)
+      expect((await take(ledger, [cost], NOON, { ...NOTHING, cost: 0.1 })).taken).toBe(false)
+    })
+
+    it('is not confused by anything that a key may hold', async () => {
+      const ledger = await newLedger()
+      for (const key of ['a', 'a\n', '\na', 'requests\n60000\na', '__proto__', '☃', '{b}', "'; --", 'a,b'])
+        expect(await isTaken(ledger, [requests({ key, limit: 1 })])).toBe(true)
+    })
+
+    it('never admits more than a limit, and holds nothing when all is quiet', async () => {
+      await fc.assert(
+        fc.asyncProperty(
+          fc.array(
+            fc.record({
+              tokens: fc.integer({ min: 0, max: 30 }),
+              used: fc.integer({ min: 0, max: 30 }),
+              fate: fc.constantFrom('settle', 'giveBack', 'both'),
+            }),
+            {
+              minLength: 5,
+              maxLength: 40,
+            },
+          ),
+          fc.integer({ min: 1, max: 6 }),
+          async (visits, limit) => {
+            const ledger = await newLedger()
+            const claims = [tokens({ limit: 200 }), streams({ limit }), requests({ limit: 30 })]
+            let running = 0
+            let most = 0
+            let reserved = 0
+            let charged = 0
+            let admitted = 0
+            await Promise.all(
+              visits.map(async ({ tokens, used, fate }) => {
+                const amounts = { ...ONE, tokens }
+                const taking = await ledger.take(claims, amounts, NOON)
+                if (!taking.taken) return
+                admitted++
+                most = Math.max(most, ++running)
+                reserved += tokens
+                expect(charged + reserved).toBeLessThanOrEqual(200)
+                await new Promise(setImmediate)
+                const spent = Math.min(used, tokens)
+                running--
+                reserved -= tokens
+                if (fate === 'giveBack') {
+                  admitted--
+                  taking.reservation.giveBack()
+                } else {
+                  charged += spent
+                  taking.reservation.settle({ ...DONE, tokens: spent })
+                }
+                if (fate === 'both') taking.reservation.giveBack()
+              }),
+            )
+            expect(most).toBeLessThanOrEqual(limit)
+            await expect.poll(() => left(ledger, streams({ limit })), { interval: 2 }).toBe(limit)
+            expect(await left(ledger, tokens({ limit: 1000 }))).toBe(1000 - charged)
+            expect(await left(ledger, requests({ limit: 100 }))).toBe(100 - admitted)
+          },
+        ),
+        { numRuns: 25 },
+      )
+    })
+
+    it('says what a ledger in memory says, whatever is asked of it', async () => {
+      const claim = fc.record({
+        kind: fc.constantFrom('requests', 'tokens', 'concurrency', 'cost'),
+        key: fc.constantFrom('a', 'b'),
+        limit: fc.integer({ min: 0, max: 6 }),
+        observe: fc.boolean(),
+      })
+      const step = fc.record({
+        claims: fc.array(claim, { maxLength: 4 }),
+        amount: fc.integer({ min: 1, max: 3 }),
+        after: fc.constantFrom(0, 10_000, 45_000),
+        end: fc.constantFrom('hold', 'settle', 'giveBack'),
+      })
+      await fc.assert(
+        fc.asyncProperty(fc.array(step, { maxLength: 12 }), async steps => {
+          const [ledger, model] = [await newLedger(), createLedger()]
+          let now = NOON
+          for (const { claims: drawn, amount, after, end } of steps) {
+            now += after
+            if (shared) await (ledger as SharedLedger).renew(now)
+            const claims = drawn.map(({ kind, ...rest }) =>
+              kind === 'concurrency'
+                ? streams(rest)
+                : requests({ ...rest, name: kind, unit: kind as 'tokens' }),
+            )
+            const amounts = { ...ONE, tokens: amount, cost: amount }
+            const [said, wanted] = [await ledger.take(claims, amounts, now), model.take(claims, amounts, now)]
+            expect(said.taken).toBe(wanted.taken)
+            const remaining = (standings: readonly { remaining: number }[]) =>
+              standings.map(one => one.remaining)
+            if (said.taken && wanted.taken) {
+              expect(said.reservation.standings).toEqual(wanted.reservation.standings)
+              if (end === 'settle') for (const one of [said, wanted]) one.reservation.settle(DONE)
+              if (end === 'giveBack') for (const one of [said, wanted]) one.reservation.giveBack()
+            } else if (!said.taken && !wanted.taken)
+              expect(remaining(said.standings)).toEqual(remaining(wanted.standings))
+            await expect
+              .poll(async () => remaining(await ledger.look(claims, now)), { interval: 2 })
+              .toEqual(remaining(model.look(claims, now)))
+          }
+        }),
+        { numRuns: 40 },
+      )
+    })
+
+    if (!shared) return
+
+    const twoLedgers = async (): Promise<[SharedLedger, SharedLedger]> => {
+      const { store, another } = await open(() => NOON)
+      return [ledgerIn(store) as SharedLedger, ledgerIn(await another()) as SharedLedger]
+    }
+
+    it('is one for all gateways', async () => {
+      const [one, other] = await twoLedgers()
+      const admitted = await Promise.all(
+        Array.from({ length: 50 }, (_, turn) => isTaken(turn % 2 ? one : other, [requests({ limit: 20 })])),
+      )
+      expect(admitted.filter(Boolean)).toHaveLength(20)
+      expect([await left(one, requests({ limit: 20 })), await left(other, requests({ limit: 20 }))]).toEqual([
+        0, 0,
+      ])
+    })
+
+    it('keeps its counts when a gateway goes and another comes', async () => {
+      const [one, other] = await twoLedgers()
+      const running = await taken(one, [requests(), streams()])
+      running.settle(DONE)
+      await expect.poll(() => left(other, streams())).toBe(2)
+      expect(await left(other, requests())).toBe(1)
+    })
+
+    it('charges what was admitted without the store, whatever the limits are', async () => {
+      const [ledger, other] = await twoLedgers()
+      const bills = [{ name: 'x', amount: 5, limit: 1, endsAt: NOON + MINUTE }]
+      const order = { id: newId(NOON), force: true, bills }
+      const taken = { refusedBy: undefined, counts: [{ used: 5, endsAt: NOON + MINUTE }] }
+      expect(await ledger.charge(order, NOON)).toEqual(taken)
+      // A store that may lose an answer is asked again, and has charged it once.
+      if (engine === 'redis') expect(await ledger.charge(order, NOON)).toEqual(taken)
+      other.settle({ ...order, id: 'unknown' }, taken, [0])
+    })
+
+    it('knows how many gateways share it', async () => {
+      const [one, other] = await twoLedgers()
+      expect([await one.renew(NOON), await other.renew(NOON), await one.renew(NOON)]).toEqual([1, 2, 2])
+    })
+  })
+}
+
+describe('a lease', () => {
+  const maker = everyStore().sqlite
+  it('ends by itself when its gateway has died, and not while it lives', async () => {
+    const { store, another } = await (maker as NonNullable<typeof maker>).open(() => NOON)
+    const [lives, died] = [ledgerIn(store) as SharedLedger, ledgerIn(await another()) as SharedLedger]
+    const claim = streams({ limit: 5 })
+    await lives.take([claim], ONE, NOON)
+    await died.take([claim], ONE, NOON)
+    expect((await lives.look([claim], NOON))[0]?.remaining).toBe(3)
+    for (const at of [LEASE_MS / 3, (LEASE_MS / 3) * 2, LEASE_MS - 1]) await lives.renew(NOON + at)
+    expect((await lives.look([claim], NOON + LEASE_MS - 1))[0]?.remaining).toBe(3)
+    expect((await lives.look([claim], NOON + LEASE_MS))[0]?.remaining).toBe(4)
+  })
+})

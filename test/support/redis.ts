@@ -1,0 +1,100 @@
+/** A real Redis for a test: a `redis-server` in a process of its own, on a free port. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { accessSync, constants, mkdtempSync, rmSync } from 'node:fs'
+import { connect, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+
+export interface TestRedis {
+  readonly url: string
+  readonly process: ChildProcess
+  /** Sends one command, as one line. @returns What was answered, as it came. */
+  ask(command: string): Promise<string>
+  /** SIGTERM saves what there is; SIGKILL does not. */
+  stop(signal?: NodeJS.Signals): Promise<void>
+}
+
+/** @returns Where it is; undefined where there is none. */
+export function redisServer(): string | undefined {
+  for (const folder of (process.env.PATH ?? '').split(path.delimiter)) {
+    const file = path.join(folder, 'redis-server')
+    try {
+      accessSync(file, constants.X_OK)
+      return file
+    } catch {
+      // Not here.
+    }
+  }
+  return undefined
+}
+
+export interface RedisOptions {
+  /** A cluster of one node, which refuses what a cluster of many would. */
+  readonly cluster?: boolean
+  /** That of one that was stopped. */
+  readonly port?: number
+  /** Where it finds what another has saved. */
+  readonly folder?: string
+}
+
+export async function startRedis({ cluster = false, port, folder }: RedisOptions = {}): Promise<TestRedis> {
+  const listened = port ?? (await freePort())
+  const own = folder ?? mkdtempSync(path.join(tmpdir(), 'sallyport-redis-'))
+  const child = spawn(
+    redisServer() as string,
+    [
+      ...['--port', String(listened), '--bind', '127.0.0.1', '--dir', own, '--loglevel', 'warning'],
+      ...(folder === undefined ? ['--save', '', '--appendonly', 'no'] : ['--appendonly', 'yes']),
+      ...(cluster ? ['--cluster-enabled', 'yes'] : []),
+    ],
+    { stdio: 'ignore' },
+  )
+  const ask = (command: string): Promise<string> => askOnce(listened, command)
+  const redis = {
+    url: `redis://127.0.0.1:${listened}`,
+    process: child,
+    ask,
+    async stop(signal: NodeJS.Signals = 'SIGTERM') {
+      if (child.exitCode === null && child.signalCode === null) {
+        child.kill(signal)
+        await once(child, 'close')
+      }
+      if (folder === undefined) rmSync(own, { recursive: true, force: true })
+    },
+  }
+  await answers(() => ask('PING'), '+PONG')
+  if (cluster) {
+    await ask('CLUSTER ADDSLOTSRANGE 0 16383')
+    await answers(() => ask('CLUSTER INFO'), 'cluster_state:ok')
+  }
+  return redis
+}
+
+async function answers(asked: () => Promise<string>, wanted: string): Promise<void> {
+  for (;;) {
+    const answer = await asked().catch(() => '')
+    if (answer.includes(wanted)) return
+    await new Promise(resolve => setTimeout(resolve, 10))
+  }
+}
+
+function askOnce(port: number, command: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, '127.0.0.1', () => socket.write(`${command}\r\n`))
+    socket.once('data', data => {
+      resolve(data.toString())
+      socket.destroy()
+    })
+    socket.once('error', reject)
+  })
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as { port: number }
+  server.close()
+  await once(server, 'close')
+  return port
+}
