@@ -81,9 +81,9 @@ export function createAccess(needs: AccessNeeds): Access {
     directory,
     activeOf: directory.activeOf,
     async open() {
-      await directory.open()
       timers.push(needs.every(LOOK_MS, sweep))
       timers.push(needs.every(PURGE_MS, () => directory.purge(now())))
+      await directory.open()
     },
     changed(id) {
       let cancel = (): void => {}

@@ -150,8 +150,8 @@ export function createAnnouncer(needs: AnnouncerNeeds): Announcer {
   return {
     async open() {
       if (hooks.length === 0) return
-      await adopt(LATE_MS)
       later(LOOK_MS, look)
+      await adopt(LATE_MS)
     },
     announce,
     close() {

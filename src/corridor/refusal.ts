@@ -1,6 +1,7 @@
 /**
  * Refusal: whatever went wrong, in the voice for the caller and the voice for the operator.
  */
+import { StoreUnavailable } from '../contract/counters.ts'
 import type { Decision } from '../contract/decision.schema.ts'
 import { GatewayError, REFUSALS } from '../contract/errors.ts'
 import { parseDuration } from '../contract/units.ts'
@@ -25,12 +26,18 @@ export interface Refusal {
 export function refusalOf(error: unknown): Refusal {
   if (error instanceof ClientLeft) return { told: TOLD_NOBODY, error: undefined }
   if (error instanceof PolicyRefusal) return { told: toldByPolicy(error.decision), error: undefined }
-  const known =
-    error instanceof GatewayError
-      ? error
-      : new GatewayError('policy_error', `a fault: ${String(error)}`, { cause: error })
+  const known = error instanceof GatewayError ? error : faultOf(error)
   const { status, code, title, headers, retryAfterSeconds, message } = known
   return { told: { status, code, message: title, headers, retryAfterSeconds }, error: message }
+}
+
+function faultOf(cause: unknown): GatewayError {
+  return cause instanceof StoreUnavailable
+    ? new GatewayError('overloaded', `the store does not answer: ${cause.message}`, {
+        cause,
+        retryAfterSeconds: 1,
+      })
+    : new GatewayError('policy_error', `a fault: ${String(cause)}`, { cause })
 }
 
 /** For the record: the status is nginx's for a client that closed the connection. */

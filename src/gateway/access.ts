@@ -14,7 +14,7 @@ import { type AccessApi, createAccessApi, GRANT_METHOD } from '../corridor/acces
 import type { PipelineGrants } from '../corridor/pipeline.ts'
 import { createGrantTokens, type GrantTokens, type KeptKey } from '../identity/grant-tokens.ts'
 import { newId } from '../server/ids.ts'
-import type { Store } from '../store/store.ts'
+import { type Store, StoreUnavailable } from '../store/store.ts'
 import type { OperatorLog } from '../telemetry/operator-log.ts'
 
 export interface GatewayAccess {
@@ -28,6 +28,8 @@ export interface GatewayAccess {
 
 export interface GatewayAccessNeeds {
   readonly store: Store
+  /** Whether grants hold while a store that keeps them is away. */
+  readonly onStoreFailure: 'refuse' | 'local'
   readonly log: OperatorLog
   now(): EpochMs
   steady(): number
@@ -100,12 +102,19 @@ export function openAccess(needs: GatewayAccessNeeds): GatewayAccess {
       mint: ({ principal }, grant) => tokens.mint({ ...grant, principal: principal.id }),
     }),
     grants: {
-      of: (principal, at) => inScope(principal, access.activeOf(principal.id, at)),
+      of(principal, at) {
+        const active = access.activeOf(principal.id, at)
+        if (active.length > 0 && needs.onStoreFailure === 'refuse' && !store.ok()) {
+          throw new StoreUnavailable('what was revoked meanwhile is not known')
+        }
+        return inScope(principal, active)
+      },
       used: ({ facts }, by) => access.desk.used(facts.id, by),
       usedUp: ({ facts }) => void access.desk.usedUp(facts.id).catch(onFault),
     },
     async open() {
-      await Promise.all([access.open(), announcer.open()])
+      // What a store that is away keeps is learned when it is back.
+      await Promise.all([access.open().catch(onFault), announcer.open().catch(onFault)])
     },
     close() {
       access.close()

@@ -125,6 +125,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     candidateSource && createCandidate({ current: candidateSource.current, onFlip: metrics.flip })
   const jit = openAccess({
     store: shared.store,
+    onStoreFailure: config.store.onFailure,
     log,
     now,
     steady,
