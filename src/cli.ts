@@ -226,17 +226,28 @@ command(program, 'usage', 'requests, tokens and cost by principal, team, model o
 
 const audit = program.command('audit').description('the audit log')
 
+/** The files of the config's own log. */
+const auditFilesOf = ({ config, format }: Common): string[] =>
+  configFor(config, format).audit.sinks.flatMap(sink => (sink.type === 'file' ? [sink.path] : []))
+
 command(
   audit,
   'verify [file...]',
   'check that the log is what was written; without files, the configured one',
 )
   .addOption(formatOption())
-  .action(async (files: string[], flags: Common) => {
+  .option('--public-key <file>', 'of checkpoints; may be given again', appended, [])
+  .action(async (files: string[], flags: Common & { readonly publicKey: string[] }) => {
     const { auditVerify } = await import('./toolbox/audit.ts')
-    const configured = (): string[] =>
-      configFor(flags.config, flags.format).audit.sinks.map(sink => sink.path)
-    await auditVerify(files.length > 0 ? files : configured(), flags.format)
+    await auditVerify(files.length > 0 ? [files] : auditFilesOf(flags).map(file => [file]), flags)
+  })
+
+command(audit, 'keygen', 'make a key that signs checkpoints')
+  .addOption(formatOption())
+  .option('-o, --output <file>', 'the private key; its public half goes to FILE.pub', 'audit.key')
+  .action(async (flags: Common & { readonly output: string }) => {
+    const { auditKeygen } = await import('./toolbox/audit.ts')
+    auditKeygen(flags.output, flags.format)
   })
 
 interface AdminFlags extends Common {
@@ -376,6 +387,10 @@ function positiveNumber(text: string): number {
   if (number === 0 || number > 10_000_000)
     throw new InvalidArgumentError('expected a number from 1 to 10000000')
   return number
+}
+
+function appended(text: string, before: string[]): string[] {
+  return [...before, text]
 }
 
 function list(text: string): string[] {

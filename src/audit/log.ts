@@ -1,55 +1,120 @@
 /**
  * The audit log: takes records, chains them, and says when they are written.
  *
- * Records of one turn of the event loop are written together, in the order they came. A batch
- * that cannot be written leaves the chain where it was, and every record of it is told.
+ * Records of one turn of the event loop are written together, in the order they came. Each sink has a chain
+ * of its own, since what it is given may be masked for it. A batch that a sink cannot take leaves its chain
+ * where it was, and every record of it is told.
  */
 import { GatewayError } from '../contract/errors.ts'
 import { type Link, seal } from './chain.ts'
+import type { Signer } from './checkpoint.ts'
 
 export interface AuditLog {
   /**
    * @param record - The text of a JSON object.
-   * @returns A promise that resolves when the operating system has the line.
-   * @throws GatewayError `audit_unavailable` when it cannot be written and `onFailure` is `refuse`.
+   * @param masker - Makes of it what a sink may see; every sink sees all unless given.
+   * @returns A promise that resolves when every deciding sink has the line.
+   * @throws GatewayError `audit_unavailable` when one could not take it and `onFailure` is `refuse`.
    */
-  write(record: string): Promise<void>
+  write(record: string, masker?: Masker): Promise<void>
   state(): AuditState
-  /** Writes what waits, then closes the sink. */
-  close(): void
+  /** Writes what waits, then closes the sinks. */
+  close(): Promise<void>
+}
+
+export interface Masker {
+  /** Never throws: what it cannot mask it leaves out. */
+  mask(record: string, sink: SinkName): string
+}
+
+export interface SinkName {
+  readonly type: string
+  readonly name: string
 }
 
 export interface AuditState {
+  /** Whether every sink that decides takes records. */
   readonly ok: boolean
+  /** Of the first sink's chain. */
   readonly seq: number
   /** Records that were answered for without being written (`onFailure: "allow"`). */
   readonly lost: number
+  readonly sinks: readonly SinkState[]
+}
+
+export interface SinkState extends SinkName {
+  readonly ok: boolean
+  readonly seq: number
+  /** Records that it could not take. */
+  readonly failed: number
+  /** Further facts of its own. */
+  readonly [fact: string]: unknown
+}
+
+export interface Sink {
+  /** Takes whole lines or throws and takes none. */
+  append(lines: string, link: Link): void
+  close(): Promise<void>
+  /** What `/status` says of it besides. */
+  facts?(): { readonly ok?: boolean; readonly [fact: string]: unknown }
+}
+
+export interface Channel extends SinkName {
+  readonly sink: Sink
+  /** The last link already in it. */
+  readonly from: Link
+  /** A record counts as written when every deciding sink has it. */
+  readonly decides: boolean
+}
+
+export interface Checkpoints {
+  readonly signer: Signer
+  readonly every: number
+  readonly intervalMs: number
 }
 
 export interface AuditLogNeeds {
-  readonly sink: { append(lines: string, link: Link): void; close(): void }
-  /** The last link already in the log. */
-  readonly from: Link
+  readonly channels: readonly Channel[]
   readonly onFailure: 'refuse' | 'allow'
-  onRecords(count: number, outcome: 'written' | 'failed'): void
-  onStateChange(ok: boolean, cause?: unknown): void
+  readonly checkpoints?: Checkpoints | undefined
+  /** Milliseconds since the epoch. */
+  now(): number
+  onRecords(sink: string, count: number, outcome: 'written' | 'failed'): void
+  onStateChange(sink: string, ok: boolean, cause?: unknown): void
 }
 
 interface Waiting {
-  readonly record: string
+  /** One text for all channels, or one for each. */
+  readonly record: string | readonly string[]
   resolve(): void
   reject(error: GatewayError): void
 }
 
-export function createAuditLog({ sink, from, onFailure, onRecords, onStateChange }: AuditLogNeeds): AuditLog {
-  let link = from
-  let ok = true
+interface Chained extends Channel {
+  link: Link
+  ok: boolean
+  failed: number
+  /** Records since its last checkpoint. */
+  unsigned: number
+}
+
+export function createAuditLog(needs: AuditLogNeeds): AuditLog {
+  const { onFailure, checkpoints, now, onRecords, onStateChange } = needs
+  const channels: Chained[] = needs.channels.map(channel => ({
+    ...channel,
+    link: channel.from,
+    ok: true,
+    failed: 0,
+    unsigned: 0,
+  }))
   let lost = 0
   let waiting: Waiting[] = []
+  const timer = checkpoints && setInterval(signAll, checkpoints.intervalMs).unref()
 
-  function write(record: string): Promise<void> {
+  function write(record: string, masker?: Masker): Promise<void> {
+    const text = masker ? channels.map(channel => masker.mask(record, channel)) : record
     return new Promise((resolve, reject) => {
-      if (waiting.push({ record, resolve, reject }) === 1) setImmediate(flush)
+      if (waiting.push({ record: text, resolve, reject }) === 1) setImmediate(flush)
     })
   }
 
@@ -57,23 +122,64 @@ export function createAuditLog({ sink, from, onFailure, onRecords, onStateChange
     const batch = waiting
     if (batch.length === 0) return
     waiting = []
+    let failure: { readonly cause: unknown } | undefined
+    for (const [index, channel] of channels.entries()) {
+      const taken = give(channel, batch, index)
+      if (taken !== true && channel.decides) failure ??= taken
+    }
+    if (failure) fail(batch, failure.cause)
+    else for (const { resolve } of batch) resolve()
+  }
+
+  /** @returns True, or why the channel did not take it. */
+  function give(channel: Chained, batch: readonly Waiting[], index: number): true | { cause: unknown } {
     try {
-      let lines = ''
-      let last = link
-      for (const { record } of batch) {
-        const sealed = seal(record, last)
-        lines += `${sealed.line}\n`
-        last = sealed.link
-      }
-      sink.append(lines, last)
-      link = last
-      settle(true)
-      onRecords(batch.length, 'written')
-      for (const { resolve } of batch) resolve()
+      chain(channel, batch, index)
     } catch (cause) {
-      settle(false, cause)
-      onRecords(batch.length, 'failed')
-      fail(batch, cause)
+      settle(channel, false, cause)
+      channel.failed += batch.length
+      onRecords(channel.name, batch.length, 'failed')
+      return { cause }
+    }
+    settle(channel, true)
+    onRecords(channel.name, batch.length, 'written')
+    return true
+  }
+
+  function chain(channel: Chained, batch: readonly Waiting[], index: number): void {
+    let lines = ''
+    let last = channel.link
+    let { unsigned } = channel
+    for (const { record } of batch) {
+      const sealed = seal(typeof record === 'string' ? record : (record[index] as string), last)
+      lines += `${sealed.line}\n`
+      last = sealed.link
+      if (checkpoints && ++unsigned >= checkpoints.every) {
+        const signed = seal(checkpoints.signer.checkpoint(last, now()), last)
+        lines += `${signed.line}\n`
+        last = signed.link
+        unsigned = 0
+      }
+    }
+    channel.sink.append(lines, last)
+    channel.link = last
+    channel.unsigned = unsigned
+  }
+
+  function signAll(): void {
+    if (!checkpoints) return
+    for (const channel of channels) {
+      if (channel.unsigned === 0) continue
+      try {
+        const { line, link } = seal(checkpoints.signer.checkpoint(channel.link, now()), channel.link)
+        channel.sink.append(`${line}\n`, link)
+        channel.link = link
+        channel.unsigned = 0
+        settle(channel, true)
+      } catch (cause) {
+        // Tried again with the next record or the next interval.
+        settle(channel, false, cause)
+      }
     }
   }
 
@@ -91,18 +197,28 @@ export function createAuditLog({ sink, from, onFailure, onRecords, onStateChange
     }
   }
 
-  function settle(good: boolean, cause?: unknown): void {
-    if (good === ok) return
-    ok = good
-    onStateChange(ok, cause)
+  function settle(channel: Chained, good: boolean, cause?: unknown): void {
+    if (good === channel.ok) return
+    channel.ok = good
+    onStateChange(channel.name, good, cause)
   }
 
   return {
     write,
-    state: () => ({ ok, seq: link.seq, lost }),
-    close() {
+    state: () => ({
+      ok: channels.every(({ ok, decides }) => ok || !decides),
+      seq: channels[0]?.link.seq ?? 0,
+      lost,
+      sinks: channels.map(({ type, name, ok, link, failed, sink }) => {
+        const { ok: sound = true, ...facts } = sink.facts?.() ?? {}
+        return { type, name, ok: ok && sound, seq: link.seq, failed, ...facts }
+      }),
+    }),
+    async close() {
+      clearInterval(timer)
       flush()
-      sink.close()
+      signAll()
+      await Promise.all(channels.map(({ sink }) => sink.close()))
     },
   }
 }

@@ -9,26 +9,13 @@ import { open } from 'node:fs/promises'
 import { pipeline } from 'node:stream'
 import { constants, createGunzip } from 'node:zlib'
 import { elementsOf } from '../contract/json-members.ts'
+import { isPacked } from './lines.ts'
+import { partsOf } from './parts.ts'
 
 export interface RecordText {
   readonly text: string
   /** False for what stands behind the last line feed: it may be half a line. */
   readonly whole: boolean
-}
-
-/**
- * The files that belong to one log, in the order in which they were written: `FILE.2`, `FILE.1`, `FILE`,
- * each plain or with `.gz`.
- */
-export function partsOf(file: string): string[] {
-  const parts: string[] = []
-  for (let number = 1; ; number++) {
-    const part = [`${file}.${number}`, `${file}.${number}.gz`].find(existsSync)
-    if (part === undefined) break
-    parts.unshift(part)
-  }
-  if (existsSync(file) || parts.length === 0) parts.push(file)
-  return parts
 }
 
 /** Batches, since a promise for each line costs more than reading it. @throws when the file cannot be read. */
@@ -59,19 +46,6 @@ function textsIn(line: string): RecordText[] {
 
 const LINE_FEED = 0x0a
 const CHUNK_BYTES = 1 << 20
-const GZIP = Buffer.from([0x1f, 0x8b])
-
-/** Told by its first bytes, not by its name. */
-function isPacked(file: string): boolean {
-  const start = Buffer.alloc(GZIP.length)
-  const descriptor = openSync(file, 'r')
-  try {
-    readSync(descriptor, start, 0, GZIP.length, 0)
-  } finally {
-    closeSync(descriptor)
-  }
-  return start.equals(GZIP)
-}
 
 /** Each chunk is in the memory of the one before: a stream's buffers and promises cost as much as the reading. */
 function* bytesOf(file: string): Generator<Buffer> {
@@ -98,7 +72,7 @@ function unpacked(file: string): AsyncIterable<Buffer> {
 /**
  * The latest records of a log that fit, oldest first. Read from the end on, and no further than is needed.
  *
- * @param file - With its rotated parts, as far as they are not packed.
+ * @param file - With its rotated parts; one that is packed is read whole, since it cannot be read from its end.
  * @param most - How many are wanted.
  */
 export async function lastRecords(
@@ -108,11 +82,25 @@ export async function lastRecords(
 ): Promise<string[]> {
   const found: string[] = []
   for (const part of partsOf(file).reverse()) {
-    if (found.length >= most || part.endsWith('.gz') || !existsSync(part)) break
+    if (found.length >= most || !existsSync(part)) break
+    if (isPacked(part)) {
+      found.push(...(await lastIn(part, most - found.length, fits)))
+      continue
+    }
     for await (const text of linesFromTheEnd(part)) {
       if (fits(text)) found.push(text)
       if (found.length >= most) break
     }
+  }
+  return found.reverse()
+}
+
+/** The last that fit of a part, the last first. */
+async function lastIn(part: string, most: number, fits: (text: string) => boolean): Promise<string[]> {
+  let found: string[] = []
+  for await (const batch of recordsIn(part)) {
+    found.push(...batch.filter(({ text, whole }) => whole && fits(text)).map(({ text }) => text))
+    found = found.slice(-most)
   }
   return found.reverse()
 }

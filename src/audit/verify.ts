@@ -3,9 +3,11 @@
  *
  * Memory is bounded by the longest line, not by the file.
  */
-import { existsSync, readFileSync } from 'node:fs'
+import type { KeyObject } from 'node:crypto'
 import { GENESIS, type Link, read } from './chain.ts'
-import { linesOf } from './lines.ts'
+import { CHECKPOINT_START, checkedCheckpoint } from './checkpoint.ts'
+import { type Head, readHead } from './head.ts'
+import { type Line, linesInBatches } from './lines.ts'
 
 export type ProblemKind =
   /** The bytes of the line are not those that were hashed. */
@@ -20,6 +22,10 @@ export type ProblemKind =
   | 'replaced'
   /** `FILE.head` knows of later lines. */
   | 'truncated'
+  /** A checkpoint that does not sign what stands before it, with any of the given keys. */
+  | 'forged'
+  /** More records since the last good checkpoint than there ever are. */
+  | 'unsigned'
 
 export interface Problem {
   readonly file: string
@@ -32,68 +38,138 @@ export interface Problem {
 export interface Verification {
   readonly ok: boolean
   readonly records: number
+  /** The first 10,000. */
   readonly problems: readonly Problem[]
+  readonly problemCount: number
   /** Whether a `FILE.head` vouches that no line is missing at the end. */
   readonly anchored: boolean
+  /** Records before this one were removed by retention, as `FILE.head` says. */
+  readonly prunedBefore?: number
+  /** The last record that a checkpoint vouches for, where keys were given; 0 for none. */
+  readonly signedUpTo?: number
 }
+
+export interface VerifyOptions {
+  /** Of checkpoints: with them every checkpoint is checked, and there must be some. */
+  readonly publicKeys?: readonly KeyObject[]
+  onLines?(count: number): void
+}
+
+const MOST_PROBLEMS = 10_000
+/** Stands for the hash of a line whose bytes were changed: nothing can be said of what follows it. */
+const UNKNOWN = ''
 
 /**
  * @param files - In the order in which they were written, oldest first.
  * @throws when a file cannot be read.
  */
-export async function verify(files: readonly string[]): Promise<Verification> {
-  const problems: Problem[] = []
-  const head = readHead(files.at(-1))
-  let records = 0
-  let before: Link = GENESIS
-  let atHead: Link | undefined
-  let place = { file: files.at(-1) ?? '', line: 0 }
-
+export async function verify(files: readonly string[], options: VerifyOptions = {}): Promise<Verification> {
+  const last = files.at(-1) ?? ''
+  const head = readHead(last)
+  const reader = createReader(head, options.publicKeys ?? [])
+  reader.at(last, 0)
   for (const file of files) {
     let number = 0
-    for await (const { text, whole } of linesOf(file)) {
-      number++
-      if (text === '') continue
-      records++
-      place = { file, line: number }
-      const reading = read(text)
-      if (!whole || !reading.ok) {
-        const seq = reading.ok ? reading.link.seq : (reading.seq ?? null)
-        problems.push({ ...place, seq, kind: !whole || seq === null ? 'torn' : 'changed' })
-        // The next line is judged against where this one ought to have been.
-        before = { seq: before.seq + 1, hash: UNKNOWN }
-        continue
+    for await (const batch of linesInBatches(file)) {
+      for (const line of batch) {
+        number++
+        if (line.text === '' && line.whole) continue
+        reader.at(file, number)
+        reader.take(line)
       }
-      const kind = judge(reading.link, reading.prev, before)
-      if (kind) problems.push({ ...place, seq: reading.link.seq, kind })
-      if (reading.link.seq === head?.seq) atHead = reading.link
-      if (kind !== 'reordered') before = reading.link
+      options.onLines?.(batch.length)
     }
   }
-  if (head && before.seq < head.seq) problems.push({ ...place, seq: head.seq, kind: 'truncated' })
-  else if (head && atHead && atHead.hash !== head.hash)
-    problems.push({ ...place, seq: head.seq, kind: 'replaced' })
-  return { ok: problems.length === 0, records, problems, anchored: head !== undefined }
+  return reader.end()
 }
 
-/** Stands for the hash of a line whose bytes were changed: nothing can be said of what follows it. */
-const UNKNOWN = ''
+function createReader(head: Head | undefined, keys: readonly KeyObject[]) {
+  const problems: Problem[] = []
+  let problemCount = 0
+  let records = 0
+  let before: Link | undefined
+  let atHead: Link | undefined
+  let prunedBefore: number | undefined
+  let place = { file: '', line: 0 }
+  let signedUpTo = 0
+  let every: number | undefined
+  let isTold = false
+
+  function tell(kind: ProblemKind, seq: number | null): void {
+    problemCount++
+    if (problems.length < MOST_PROBLEMS) problems.push({ ...place, seq, kind })
+  }
+
+  /** What the first line follows: nothing, or what retention removed. */
+  function beginning(first: Link): Link {
+    const base = head?.base
+    if (!base || first.seq === 1 || first.seq > base.seq + 1) return GENESIS
+    prunedBefore = first.seq
+    return first.seq === base.seq + 1 ? base : { seq: first.seq - 1, hash: UNKNOWN }
+  }
+
+  function take({ text, whole }: Line): void {
+    records++
+    const reading = read(text)
+    if (!whole || !reading.ok) {
+      const seq = reading.ok ? reading.link.seq : (reading.seq ?? null)
+      tell(!whole || seq === null ? 'torn' : 'changed', seq)
+      // The next line is judged against where this one ought to have been.
+      before = { seq: (before?.seq ?? 0) + 1, hash: UNKNOWN }
+      return
+    }
+    const { link, prev } = reading
+    before ??= beginning(link)
+    const kind = judge(link, prev, before)
+    if (kind) tell(kind, link.seq)
+    if (keys.length > 0) judgeSignature(text, link, prev)
+    if (link.seq === head?.seq) atHead = link
+    if (kind !== 'reordered') before = link
+  }
+
+  function judgeSignature(text: string, { seq }: Link, prev: string): void {
+    if (!text.startsWith(CHECKPOINT_START)) {
+      if (every !== undefined && seq > signedUpTo + every + 1 && !isTold) {
+        isTold = true
+        tell('unsigned', seq)
+      }
+      return
+    }
+    const good = checkedCheckpoint(text, { seq: seq - 1, hash: prev }, keys)
+    if (!good) {
+      tell('forged', seq)
+      return
+    }
+    every = good.every
+    signedUpTo = seq - 1
+    isTold = false
+  }
+
+  return {
+    at(file: string, line: number): void {
+      place = { file, line }
+    },
+    take,
+    end(): Verification {
+      const reached = before?.seq ?? 0
+      if (head && reached < head.seq) tell('truncated', head.seq)
+      else if (head && atHead && atHead.hash !== head.hash) tell('replaced', head.seq)
+      if (keys.length > 0 && records > 0 && signedUpTo === 0) tell('unsigned', reached)
+      return {
+        ok: problemCount === 0,
+        records,
+        problems,
+        problemCount,
+        anchored: head !== undefined,
+        ...(prunedBefore === undefined ? {} : { prunedBefore }),
+        ...(keys.length > 0 ? { signedUpTo } : {}),
+      }
+    },
+  }
+}
 
 function judge(link: Link, prev: string, before: Link): ProblemKind | undefined {
   if (link.seq <= before.seq) return 'reordered'
   if (link.seq > before.seq + 1) return 'removed'
   return before.hash !== UNKNOWN && prev !== before.hash ? 'replaced' : undefined
-}
-
-/** `FILE.head`, if it is there and whole. */
-export function readHead(file: string | undefined): Link | undefined {
-  if (file === undefined || !existsSync(`${file}.head`)) return undefined
-  try {
-    const head = JSON.parse(readFileSync(`${file}.head`, 'utf8')) as Partial<Link>
-    if (typeof head.seq === 'number' && typeof head.hash === 'string')
-      return { seq: head.seq, hash: head.hash }
-  } catch {
-    // Half a head vouches for nothing.
-  }
-  return undefined
 }

@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { isUrl } from '../contract/addresses.ts'
+import type { AuditConfig, SinkConfig } from '../contract/config/audit.ts'
 import type { TlsConfig } from '../contract/config/listeners.ts'
 import type { TargetConfig } from '../contract/config/pools.ts'
 import { configSchema, type GatewayConfig } from '../contract/config.schema.ts'
@@ -116,11 +117,11 @@ function explain(
   document: ConfigDocument,
   file: string,
 ): Finding[] {
-  const composed = problems.filter(problem => problem.keyword === 'anyOf' || problem.keyword === 'if')
+  const composed = problems.filter(problem => problem.keyword === 'anyOf')
   const inside = (problem: SchemaProblem): boolean =>
     composed.some(other => other !== problem && problem.pointer.startsWith(other.pointer))
   return problems
-    .filter(problem => !inside(problem))
+    .filter(problem => problem.keyword !== 'if' && !inside(problem))
     .map(problem => {
       const at = parsePointer(problem.pointer, value)
       if (problem.keyword === 'additionalProperties') {
@@ -224,10 +225,21 @@ function resolvePaths(config: GatewayConfig, folder: string): GatewayConfig {
       config.store.engine === 'sqlite'
         ? { ...config.store, path: absolute(config.store.path ?? DEFAULT_STORE) }
         : config.store,
-    audit: {
-      ...config.audit,
-      sinks: config.audit.sinks.map(sink => ({ ...sink, path: absolute(sink.path) })),
-    },
+    audit: auditPaths(config.audit, absolute),
+  }
+}
+
+function auditPaths(audit: AuditConfig, absolute: (name: string) => string): AuditConfig {
+  const { sinks, checkpoints } = audit
+  const placed = (sink: SinkConfig): SinkConfig => {
+    if (sink.type === 'file') return { ...sink, path: absolute(sink.path) }
+    if (sink.type === 'stdout' || sink.buffer.path === undefined) return sink
+    return { ...sink, buffer: { ...sink.buffer, path: absolute(sink.buffer.path) } }
+  }
+  return {
+    ...audit,
+    sinks: sinks.map(placed),
+    ...(checkpoints ? { checkpoints: { ...checkpoints, keyFile: absolute(checkpoints.keyFile) } } : {}),
   }
 }
 

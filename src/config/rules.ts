@@ -6,6 +6,7 @@ import { isLoopback, isSafeUrl, isUrl } from '../contract/addresses.ts'
 import type { TargetConfig } from '../contract/config/pools.ts'
 import type { GatewayConfig } from '../contract/config.schema.ts'
 import { parseDuration } from '../contract/units.ts'
+import { judgeAudit } from './audit-rules.ts'
 import type { JsonPath } from './document.ts'
 import { judgeIdentity } from './identity-rules.ts'
 
@@ -27,6 +28,7 @@ export function judge(config: GatewayConfig): Objection[] {
     ...poolsThatCanBeTold(config),
     ...targetsThatCanBeAsked(config),
     ...webhooksThatCanBeTrusted(config),
+    ...judgeAudit(config),
     ...judgeIdentity(config),
   ]
 }

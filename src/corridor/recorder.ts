@@ -17,6 +17,7 @@ import type { Standing } from '../limits/ledger.ts'
 import { dayOf } from '../limits/usage-report.ts'
 import { principalText } from '../policy/describe.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import type { Masking } from './masking.ts'
 import type { Refusal } from './refusal.ts'
 import type { Visit } from './visit.ts'
 
@@ -40,6 +41,7 @@ export interface Ending {
 
 export interface RecorderNeeds {
   readonly audit: AuditLog
+  readonly masking: Masking
   readonly metrics: Metrics
   /** Who is to be billed for what. */
   readonly usage: Pick<UsageBook, 'add'>
@@ -51,6 +53,7 @@ export interface RecorderNeeds {
 
 export function createRecorder({
   audit,
+  masking,
   metrics,
   usage: book,
   entrypoint,
@@ -87,6 +90,7 @@ export function createRecorder({
         error: refusal?.error,
         grants: visit.grounds.map(grantRecord),
       }),
+      masking.maskerFor(visit),
     )
     visit.recorded = true
   }
@@ -121,6 +125,7 @@ export function createRecorder({
         response: ending.response,
         grants: visit.grounds.length > 0 ? visit.grounds.map(grantRecord) : undefined,
       }),
+      ending.response === undefined ? undefined : masking.maskerFor(visit),
     )
     if (usage && visit.principal)
       metrics.tokens(visit.principal.id, visit.model, usage.inputTokens, usage.outputTokens)

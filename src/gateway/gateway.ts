@@ -5,6 +5,7 @@ import path from 'node:path'
 import { eventRecord } from '../audit/record.ts'
 import type { GatewayConfig } from '../contract/config.schema.ts'
 import { parseDuration, parseSize } from '../contract/units.ts'
+import { createMasking } from '../corridor/masking.ts'
 import { createPassage } from '../corridor/passage.ts'
 import { createPipeline } from '../corridor/pipeline.ts'
 import { createRecorder } from '../corridor/recorder.ts'
@@ -110,12 +111,12 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const shared = await openSharedState({ config: config.store, log, metrics, now })
   const keys = createKeys({ store: shared.store, onFailure: config.store.onFailure, log, now })
   await keys.configure(config.identity.apiKeys)
-  const audit = await openAudit(config, log, metrics, now)
+  const stateFolder = path.resolve(options.stateFolder ?? '.sallyport')
+  const audit = await openAudit({ config, log, metrics, stateFolder, now, random: Math.random })
   const labels = { app: 'sallyport', version: VERSION }
   const record = (event: string, facts?: object): void =>
     void audit.write(eventRecord(event, now(), facts)).catch(() => {})
 
-  const stateFolder = path.resolve(options.stateFolder ?? '.sallyport')
   const policiesNeeds = { config, log, metrics, pools, record, stateFolder, now, random: Math.random }
   const policy = openPolicy(policiesNeeds, options.policyShownAs ?? config.policy.path)
   const candidatePath = config.policy.candidate?.path
@@ -140,6 +141,11 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const settings = createSettings({ config, providers, keys, grantTokens: jit.tokens.asked })
   const recorder = createRecorder({
     audit,
+    masking: createMasking({
+      key: config.audit.maskKey,
+      onStateChange: (ok, reason) =>
+        ok ? log.info('audit_mask_recovered') : log.error('audit_mask_failed', { message: reason }),
+    }),
     metrics,
     usage: shared.store.usage,
     now,
@@ -247,7 +253,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     policy.close()
     candidateSource?.close()
     await shared.close()
-    audit.close()
+    await audit.close()
   }
 
   return {

@@ -135,7 +135,7 @@ function policyOf(
 function replayGate({ policy, audit }: GatewayConfig): ReplayGate | undefined {
   const { last, maxFlips } = policy.activation.replay
   if (last === 0) return undefined
-  const sink = audit.sinks.find(({ type }) => type === 'file')
+  const sink = audit.sinks.find(sink => sink.type === 'file')
   const isQuestion = (line: string): boolean => isRecorded(line, policy.entrypoint)
   return {
     maxFlips,

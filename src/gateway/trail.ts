@@ -2,59 +2,90 @@
  * The audit trail of a gateway: opened where the last run left it, and what is written outside
  * of any visit.
  */
-import { createFileSink } from '../audit/file-sink.ts'
 import { type AuditLog, createAuditLog } from '../audit/log.ts'
 import { decisionRecord, eventRecord, outcomeRecord } from '../audit/record.ts'
-import { type Recovery, recover } from '../audit/recover.ts'
-import type { FileSinkConfig } from '../contract/config/audit.ts'
+import type { Recovery } from '../audit/recover.ts'
 import type { GatewayConfig } from '../contract/config.schema.ts'
 import { newId } from '../server/ids.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { OperatorLog } from '../telemetry/operator-log.ts'
+import { checkpointsOf, openSinks } from './sinks.ts'
 
-/** @throws when the log cannot be opened. */
-export async function openAudit(
-  config: GatewayConfig,
-  log: OperatorLog,
-  metrics: Metrics,
-  now: () => number,
-): Promise<AuditLog> {
-  const { path, sync } = config.audit.sinks[0] as FileSinkConfig
-  const recovery = await recover(path)
-  const audit = createAuditLog({
-    sink: createFileSink({
-      path,
-      sync,
-      onHeadFailure: error => log.warn('audit_head_failed', { message: String(error) }),
-    }),
-    from: recovery.from,
-    onFailure: config.audit.onFailure,
-    onRecords: metrics.auditRecords,
-    onStateChange: (ok, cause) =>
-      ok ? log.info('audit_recovered') : log.error('audit_failed', { message: String(cause) }),
+export interface TrailNeeds {
+  readonly config: GatewayConfig
+  readonly log: OperatorLog
+  readonly metrics: Metrics
+  /** Where what must outlive the process is kept. */
+  readonly stateFolder: string
+  now(): number
+  random(): number
+}
+
+/** @throws when a sink cannot be opened, or another gateway writes it. */
+export async function openAudit(needs: TrailNeeds): Promise<AuditLog> {
+  const { log, metrics, now } = needs
+  const { audit: config } = needs.config
+  let open: AuditLog | undefined
+  const checkpoints = checkpointsOf(config)
+  const { channels, recoveries, release } = await openSinks({
+    ...needs,
+    config,
+    onPruned(sink, paths, last) {
+      log.info('audit_pruned', { sink, paths })
+      const facts = { sink, parts: paths.length, up_to: last }
+      void open?.write(eventRecord('audit.pruned', now(), facts)).catch(() => {})
+    },
   })
-  if (!recovery.clean) await recordRecovery(audit, recovery, log, now())
-  return audit
+  const audit = createAuditLog({
+    channels,
+    checkpoints,
+    now,
+    onFailure: config.onFailure,
+    // What was only put in line for an upload is counted when it was delivered.
+    onRecords: (sink, count, outcome) => {
+      const isQueued =
+        outcome === 'written' && channels.some(({ name, type }) => name === sink && type === 'http')
+      if (!isQueued) metrics.auditRecords(sink, count, outcome)
+    },
+    onStateChange: (sink, ok, cause) =>
+      ok
+        ? log.info('audit_recovered', { sink })
+        : log.error('audit_failed', { sink, message: String(cause) }),
+  })
+  open = audit
+  if (recoveries.some(({ clean }) => !clean)) await recordRecovery(audit, recoveries, log, now())
+  return {
+    ...audit,
+    async close() {
+      await audit.close()
+      release()
+    },
+  }
 }
 
 /** Says what the last run left behind, and closes what it had open. */
 async function recordRecovery(
   audit: AuditLog,
-  recovery: Recovery,
+  recoveries: readonly Recovery[],
   log: OperatorLog,
   at: number,
 ): Promise<void> {
+  const open = new Set(recoveries.flatMap(recovery => recovery.open))
   const facts = {
-    torn_bytes: recovery.tornBytes,
-    interrupted: recovery.open.length,
-    missing_records: recovery.missing,
+    torn_bytes: sum(recoveries.map(({ tornBytes }) => tornBytes)),
+    interrupted: open.size,
+    missing_records: sum(recoveries.map(({ missing }) => missing)),
   }
   const lines = [
     eventRecord('gateway.recovered', at, facts),
-    ...recovery.open.map(id => outcomeRecord({ id, at, outcome: 'interrupted' })),
+    ...[...open].map(id => outcomeRecord({ id, at, outcome: 'interrupted' })),
   ]
   await Promise.all(lines.map(line => audit.write(line)))
   log.warn('recovered', facts)
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0)
 }
 
 /** A request that Node's parser refused has no visit, and is on record all the same. */

@@ -22,7 +22,11 @@ export const FURTHER_INPUTS: readonly string[] = [
   'approver',
   'approvals',
   // gateway/mask: the record, and the sink it is for
+  'event',
   'decision_id',
+  'requested_by',
+  'erased',
+  'response',
   'input',
   'result',
   'code',

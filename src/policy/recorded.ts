@@ -31,12 +31,16 @@ export function readRecorded(line: string, entrypoint: string): Reading {
   const members = membersOf(line)
   if (!members) return 'torn'
   const event = members.get('event')
-  const input = members.get('input')
+  const erased = both(members.get('erased'), members.get('masked'))
+  // What was asked and is left out whole is a question all the same, if one that cannot be put again.
+  const input = members.get('input') ?? (isLeftOut(erased) ? NO_INPUT : undefined)
   if ((event !== undefined && event !== '"decision"') || input === undefined) return 'other'
   if (!isOf(members.get('path'), entrypoint)) return 'other'
   const result = members.get('result')
   // Without a result the policy had no answer, unless it was not asked for one.
-  if (result === undefined && members.get('code') !== '"policy_error"' && event !== undefined) return 'other'
+  if (result === undefined && members.get('code') !== '"policy_error"' && event !== undefined) {
+    if (!erased.includes('"/result"')) return 'other'
+  }
   const timestamp = stringIn(members.get('timestamp'))
   const nowNs = instantIn(input) ?? nanoseconds(timestamp)
   if (nowNs === undefined) return 'other'
@@ -46,7 +50,7 @@ export function readRecorded(line: string, entrypoint: string): Reading {
     input,
     result: () => result,
     isResult: text => text === result,
-    erased: both(members.get('erased'), members.get('masked')),
+    erased,
     nowNs,
   }
 }
@@ -102,6 +106,11 @@ function isOf(path: string | undefined, entrypoint: string): boolean {
 }
 
 const NOTHING = '[]'
+const NO_INPUT = '{}'
+
+function isLeftOut(erased: string): boolean {
+  return pointersIn(erased).includes('/input')
+}
 
 /** OPA names what its masks removed and what they changed in two lists. */
 function both(erased = NOTHING, masked = NOTHING): string {

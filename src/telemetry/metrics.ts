@@ -32,7 +32,7 @@ export interface Metrics {
   store(engine: string, ok: boolean): void
   /** How limits are enforced: with the store, by this gateway alone, or not at all. */
   storeMode(mode: 'shared' | 'local' | 'refusing'): void
-  auditRecords(count: number, outcome: 'written' | 'failed'): void
+  auditRecords(sink: string, count: number, outcome: 'written' | 'failed' | 'dropped'): void
   /** In the exposition format of Prometheus. */
   text(): Promise<string>
   readonly contentType: string
@@ -204,7 +204,7 @@ export function createMetrics({ models, targets, queues, grants }: MetricsNeeds)
       for (const each of ['shared', 'local', 'refusing'])
         storeModes.set({ mode: each }, each === mode ? 1 : 0)
     },
-    auditRecords: (count, outcome) => audit.inc({ sink: 'file', outcome }, count),
+    auditRecords: (sink, count, outcome) => audit.inc({ sink, outcome }, count),
   }
 }
 

@@ -3,7 +3,8 @@
  */
 import { readFileSync } from 'node:fs'
 import { text as readAll } from 'node:stream/consumers'
-import { partsOf, recordsIn } from '../audit/read-records.ts'
+import { partsOf } from '../audit/parts.ts'
+import { recordsIn } from '../audit/read-records.ts'
 import type { GatewayConfig } from '../contract/config.schema.ts'
 import { GatewayError } from '../contract/errors.ts'
 import { formatFinding } from '../contract/findings.ts'

@@ -1,7 +1,8 @@
 /**
  * `replay`: what an audit log says was decided, decided again by another policy.
  */
-import { partsOf, recordsIn } from '../audit/read-records.ts'
+import { partsOf } from '../audit/parts.ts'
+import { recordsIn } from '../audit/read-records.ts'
 import { createReplay, type ReplaySummary, verdictText } from '../policy/replay.ts'
 import { configFor } from './config.ts'
 import { CommandExit, CommandFailure, EXIT, type Format, print, printJson, table } from './output.ts'

@@ -7,8 +7,16 @@ import { createAuditLog } from '../../src/audit/log.ts'
 process.on('SIGXFSZ', () => {})
 const file = process.argv[2] as string
 const log = createAuditLog({
-  sink: createFileSink({ path: file, sync: 'never', onHeadFailure: () => {} }),
-  from: GENESIS,
+  channels: [
+    {
+      type: 'file',
+      name: 'file',
+      sink: createFileSink({ path: file, sync: 'never', now: Date.now, onTrouble: () => {} }),
+      from: GENESIS,
+      decides: true,
+    },
+  ],
+  now: Date.now,
   onFailure: 'refuse',
   onRecords: () => {},
   onStateChange: () => {},
@@ -21,5 +29,5 @@ for (const size of [3000, 3000, 3000, 3000, 3000, 3000, 3000, 50, 50, 3000, 50])
     () => told.refused++,
   )
 }
-log.close()
+await log.close()
 writeSync(1, JSON.stringify(told))

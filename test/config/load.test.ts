@@ -445,7 +445,7 @@ describe('loadConfig', () => {
     expect(findings).toEqual([])
     expect(config?.admin.token).toBe('0123456789abcdef')
     expect(config?.policy.path).toBe(path.join(folder, 'conf/policies'))
-    expect(config?.audit.sinks[0]?.path).toBe(path.join(folder, 'audit.jsonl'))
+    expect(config?.audit.sinks[0]).toMatchObject({ path: path.join(folder, 'audit.jsonl'), sync: '1s' })
   })
 
   it('leaves an absolute path as it is', () => {

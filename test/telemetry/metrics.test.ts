@@ -125,7 +125,7 @@ describe('metrics', () => {
     const { made, lines } = metrics()
     made.reload('activated')
     made.reload('refused')
-    made.auditRecords(5, 'written')
+    made.auditRecords('file', 5, 'written')
     expect(await lines('sallyport_policy_reloads_total')).toHaveLength(2)
     expect(await lines('sallyport_audit_records_total')).toEqual([
       'sallyport_audit_records_total{sink="file",outcome="written"} 5',
