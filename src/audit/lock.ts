@@ -5,8 +5,8 @@
  * however that ends, so there is nothing that could stay locked: who finds a socket that does not answer
  * takes its place.
  */
-import { createHash } from 'node:crypto'
-import { realpathSync, statSync, unlinkSync } from 'node:fs'
+import { createHash, randomBytes } from 'node:crypto'
+import { linkSync, realpathSync, renameSync, statSync, unlinkSync } from 'node:fs'
 import { connect, createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -25,9 +25,8 @@ export class LogInUse extends Error {
   }
 }
 
-/** What a socket's path may take, on all systems. */
-const LONGEST_PATH = 100
-/** Two that find the same dead socket at the same moment: one of them sees that the other replaced it. */
+/** What a socket's path may take on all systems, less what is put behind it. */
+const LONGEST_PATH = 88
 const SETTLE_MS = 50
 const ATTEMPTS = 5
 
@@ -37,20 +36,63 @@ const ATTEMPTS = 5
  */
 export async function takeLock(file: string): Promise<Lock | undefined> {
   const place = socketPath(file)
-  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const server = createServer(connection => connection.end())
-    const problem = await listening(server, place)
-    if (problem === undefined) {
-      server.unref()
-      if (attempt === 0 || (await isStillOurs(place))) return { release: () => void server.close() }
-      server.close()
-      throw new LogInUse(file)
+  // Made under a name of its own, so that closing it removes nobody else's.
+  const own = `${place}.${randomBytes(3).toString('hex')}`
+  const server = createServer(connection => connection.end())
+  if (!(await isListening(server, own))) return undefined
+  server.unref()
+  const { ino } = statSync(own)
+  const isOurs = (): boolean => statSync(place, { throwIfNoEntry: false })?.ino === ino
+  try {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      if (!isPut(own, place)) {
+        if (await answers(place)) break
+        await takeAway(place, `${own}.dead`)
+        continue
+      }
+      // Two may have found the same dead socket at the same moment.
+      if (attempt > 0) await setTimeout(SETTLE_MS)
+      if (!isOurs()) break
+      unlinkSync(own)
+      return {
+        release() {
+          if (isOurs()) unlinkSync(place)
+          server.close()
+        },
+      }
     }
-    if (problem !== 'EADDRINUSE') return undefined
-    if (await answers(place)) throw new LogInUse(file)
-    removeSocket(place)
+  } catch (error) {
+    server.close()
+    if (NO_LINKS.has(String((error as NodeJS.ErrnoException).code))) return undefined
+    throw error
   }
+  server.close()
   throw new LogInUse(file)
+}
+
+const NO_LINKS: ReadonlySet<string> = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EXDEV'])
+
+/** @returns False when there is one already. */
+function isPut(own: string, place: string): boolean {
+  try {
+    linkSync(own, place)
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
+    throw error
+  }
+}
+
+/** Removes a dead socket; one that turns out to be alive, since another was quicker, is put back. */
+async function takeAway(place: string, aside: string): Promise<void> {
+  try {
+    renameSync(place, aside)
+  } catch {
+    // Another took it away first.
+    return
+  }
+  if (await answers(aside)) isPut(aside, place)
+  unlinkSync(aside)
 }
 
 function socketPath(file: string): string {
@@ -61,11 +103,10 @@ function socketPath(file: string): string {
   return path.join(tmpdir(), `sallyport-${short}.lock`)
 }
 
-/** @returns Why it does not, if it does not. */
-function listening(server: Server, place: string): Promise<string | undefined> {
+function isListening(server: Server, place: string): Promise<boolean> {
   return new Promise(resolve => {
-    server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? 'unknown'))
-    server.listen(place, () => resolve(undefined))
+    server.once('error', () => resolve(false))
+    server.listen(place, () => resolve(true))
   })
 }
 
@@ -80,18 +121,4 @@ function answers(place: string): Promise<boolean> {
       resolve(error.code !== 'ECONNREFUSED' && error.code !== 'ENOENT'),
     )
   })
-}
-
-function removeSocket(place: string): void {
-  try {
-    unlinkSync(place)
-  } catch {
-    // Another took it away first.
-  }
-}
-
-async function isStillOurs(place: string): Promise<boolean> {
-  const before = statSync(place, { throwIfNoEntry: false })?.ino
-  await setTimeout(SETTLE_MS)
-  return before !== undefined && statSync(place, { throwIfNoEntry: false })?.ino === before
 }

@@ -14,16 +14,20 @@ import { CommandFailure, EXIT } from './output.ts'
 /** @returns When the gateway has stopped. */
 export async function serve(file: string): Promise<void> {
   const log = createOperatorLog(process.stderr)
+  // A file that may not grow any more is an audit failure, not the end of the process.
+  process.on('SIGXFSZ', () => {})
   const config = configFor(file, 'pretty')
   const gateway = await started(file, config, log)
   const follow = followConfig(file, config, gateway, log)
   const watcher = watchPath(path.resolve(file), follow)
+  // Before anybody knows that it runs, and may stop it.
+  const stopAsked = stopSignal(log)
   log.info('listening', { url: gateway.url, admin_url: gateway.adminUrl })
   process.on('SIGHUP', () => {
     follow()
     void gateway.reloadPolicy()
   })
-  await stopSignal(log)
+  await stopAsked
   await watcher.close()
   await gateway.stop()
   log.info('stopped')

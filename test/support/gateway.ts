@@ -45,6 +45,8 @@ export interface GatewayOptions {
   readonly cli?: string
   /** A config elsewhere, which is used as it is. */
   readonly configFile?: string
+  /** Where its standard output goes: a file descriptor. */
+  readonly stdout?: number
   /** Reuse the folder of a gateway that was stopped or killed. */
   readonly folder?: string
 }
@@ -139,7 +141,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Runnin
   const child = spawn(process.execPath, [options.cli ?? CLI, 'serve', '--config', config], {
     cwd: folder,
     env: environment(options.env),
-    stdio: ['ignore', 'ignore', 'pipe'],
+    stdio: ['ignore', options.stdout ?? 'ignore', 'pipe'],
   })
   const lines: LogLine[] = []
   const handedOut = new Set<LogLine>()
