@@ -242,6 +242,67 @@ command(
     await auditVerify(files.length > 0 ? [files] : auditFilesOf(flags).map(file => [file]), flags)
   })
 
+type FilterFlags = Common & import('./toolbox/audit-filter.ts').FilterFlags
+
+const filtered = (of: Command): Command =>
+  of
+    .option('--principal <id>', 'only requests of this principal')
+    .option('--model <name>', 'only requests for this model')
+    .option('--rule <name>', 'only what this rule decided')
+    .option('--outcome <word>', 'only what ended so: completed, refused, client_closed, …')
+    .option('--code <word>', 'only what was refused with this code')
+    .option('--refused', 'only what was refused')
+    .option('--since <moment>', 'only from then on: 2026-01-31T12:00:00Z, or 24h for the last day')
+    .option('--until <moment>', 'only before then')
+
+/** The one log that is meant, where only one can be. */
+function auditFileOf(file: string | undefined, flags: Common): string {
+  const [first] = file === undefined ? auditFilesOf(flags) : [file]
+  if (first === undefined) throw new CommandFailure(EXIT.usage, 'the config has no sink that is a file')
+  return first
+}
+
+filtered(command(audit, 'tail [file]', 'the latest requests, and with --follow those to come'))
+  .addOption(formatOption())
+  .option('-n, --lines <number>', 'how many', wholeNumber, 10)
+  .option('-f, --follow', 'go on, over rotations')
+  .action(async (file: string | undefined, flags: FilterFlags & { lines: number; follow?: boolean }) => {
+    const [{ auditTail }, { filterOf }] = await Promise.all([
+      import('./toolbox/audit-tail.ts'),
+      import('./toolbox/audit-filter.ts'),
+    ])
+    await auditTail(auditFileOf(file, flags), filterOf(flags, Date.now()), flags)
+  })
+
+filtered(command(audit, 'stats [file...]', 'what it amounts to, per principal, model, rule and hour'))
+  .addOption(formatOption())
+  .option('--top <number>', 'how many of each are printed', positiveNumber, 20)
+  .action(async (files: string[], flags: FilterFlags & { readonly top: number }) => {
+    const [{ auditStats }, { filterOf }] = await Promise.all([
+      import('./toolbox/audit-stats.ts'),
+      import('./toolbox/audit-filter.ts'),
+    ])
+    const logs = files.length > 0 ? files : [auditFileOf(undefined, flags)]
+    await auditStats(logs, filterOf(flags, Date.now()), flags.format, flags.top)
+  })
+
+filtered(command(audit, 'export [file...]', 'one row a request, for a spreadsheet or a database'))
+  .addOption(new Option('--format <form>', 'how rows are written').choices(['csv', 'ndjson']).default('csv'))
+  .option('-o, --output <file>', 'where to; standard output otherwise')
+  .action(async (files: string[], flags: Omit<FilterFlags, 'format'> & ExportFlags) => {
+    const [{ auditExport }, { filterOf }] = await Promise.all([
+      import('./toolbox/audit-export.ts'),
+      import('./toolbox/audit-filter.ts'),
+    ])
+    const logs = files.length > 0 ? files : [auditFileOf(undefined, { ...flags, format: 'pretty' })]
+    await auditExport(logs, filterOf(flags, Date.now()), flags)
+  })
+
+interface ExportFlags {
+  readonly format: 'csv' | 'ndjson'
+  readonly output?: string
+}
+
 command(audit, 'keygen', 'make a key that signs checkpoints')
   .addOption(formatOption())
   .option('-o, --output <file>', 'the private key; its public half goes to FILE.pub', 'audit.key')
