@@ -17,6 +17,7 @@ import type { Standing } from '../limits/ledger.ts'
 import { dayOf } from '../limits/usage-report.ts'
 import { principalText } from '../policy/describe.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import type { OperatorLog } from '../telemetry/operator-log.ts'
 import type { Masking } from './masking.ts'
 import type { Refusal } from './refusal.ts'
 import type { Visit } from './visit.ts'
@@ -45,6 +46,7 @@ export interface RecorderNeeds {
   readonly metrics: Metrics
   /** Who is to be billed for what. */
   readonly usage: Pick<UsageBook, 'add'>
+  readonly log: OperatorLog
   readonly entrypoint: string
   readonly labels: Readonly<Record<string, string>>
   now(): number
@@ -56,6 +58,7 @@ export function createRecorder({
   masking,
   metrics,
   usage: book,
+  log,
   entrypoint,
   labels,
   now,
@@ -153,6 +156,7 @@ export function createRecorder({
     outcome,
     count(visit, outcome, code) {
       const seconds = (performance.now() - visit.began) / 1000
+      log.debug?.('request', { decision_id: visit.id, outcome, code, ms: rounded(seconds * 1000) })
       metrics.request({ pool: visit.pool?.name, model: visit.model, outcome, code, seconds })
     },
   }

@@ -148,6 +148,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     }),
     metrics,
     usage: shared.store.usage,
+    log,
     now,
     labels,
     entrypoint: config.policy.entrypoint,

@@ -6,14 +6,14 @@ import { changesBetween } from '../config/changes.ts'
 import { loadConfig } from '../config/load.ts'
 import type { GatewayConfig } from '../contract/config.schema.ts'
 import { createGateway, type Gateway } from '../gateway/gateway.ts'
-import { createOperatorLog, type OperatorLog } from '../telemetry/operator-log.ts'
+import { createOperatorLog, LOG_LEVELS, type LogLevel, type OperatorLog } from '../telemetry/operator-log.ts'
 import { watchPath } from '../watcher.ts'
 import { configFor, shownPath } from './config.ts'
 import { CommandFailure, EXIT } from './output.ts'
 
 /** @returns When the gateway has stopped. */
 export async function serve(file: string): Promise<void> {
-  const log = createOperatorLog(process.stderr)
+  const log = createOperatorLog(process.stderr, logLevel(process.env.SALLYPORT_LOG_LEVEL))
   // A file that may not grow any more is an audit failure, not the end of the process.
   process.on('SIGXFSZ', () => {})
   const config = configFor(file, 'pretty')
@@ -31,6 +31,13 @@ export async function serve(file: string): Promise<void> {
   await watcher.close()
   await gateway.stop()
   log.info('stopped')
+}
+
+/** @throws CommandFailure */
+function logLevel(text = 'info'): LogLevel {
+  const level = LOG_LEVELS.find(name => name === text)
+  if (level) return level
+  throw new CommandFailure(EXIT.usage, `SALLYPORT_LOG_LEVEL: expected ${LOG_LEVELS.join(', ')}`)
 }
 
 async function started(file: string, config: GatewayConfig, log: OperatorLog): Promise<Gateway> {
