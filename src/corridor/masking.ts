@@ -7,12 +7,11 @@
 import type { Masker } from '../audit/log.ts'
 import { BadMask, masked, withheld } from '../audit/mask.ts'
 import { GatewayError } from '../contract/errors.ts'
+import type { EpochMs } from '../contract/units.ts'
 import type { Instant } from '../policy/engine.ts'
 import { EngineError } from '../policy/engine-error.ts'
 import { MASK_ENTRYPOINT } from '../policy/questions.ts'
 import { withoutLoneSurrogates } from '../policy/well-formed.ts'
-import { instantOf } from './question.ts'
-import type { Visit } from './visit.ts'
 
 /** The policy, as far as masks need it. */
 export interface MaskPolicy {
@@ -21,9 +20,18 @@ export interface MaskPolicy {
   ask(entrypoint: string, inputText: string, instant: Instant): string | undefined
 }
 
+/** What is recorded, as far as masks need it; a visit is one. */
+export interface MaskSubject {
+  /** Equal to the record's `decision_id`. */
+  readonly id: string
+  readonly now: EpochMs
+  /** The policy that was in force then. */
+  readonly revision: MaskPolicy | undefined
+}
+
 export interface Masking {
-  /** @returns Undefined where the policy of the visit has no masks. */
-  maskerFor(visit: Visit): Masker | undefined
+  /** @returns Undefined where the policy has no masks. */
+  maskerFor(subject: MaskSubject): Masker | undefined
 }
 
 export interface MaskingNeeds {
@@ -42,12 +50,13 @@ export function createMasking({ key, onStateChange }: MaskingNeeds): Masking {
     onStateChange(good, reason)
   }
 
-  function maskerOf(policy: MaskPolicy, visit: Visit): Masker {
+  function maskerOf(policy: MaskPolicy, { id, now }: MaskSubject): Masker {
+    const instant = { nowNs: BigInt(now) * 1_000_000n, seed: id }
     return {
       mask(record, { type, name }) {
         try {
           const input = `${record.slice(0, -1)},"sink":${JSON.stringify({ type, name })}}`
-          const answer = policy.ask(MASK_ENTRYPOINT, withoutLoneSurrogates(input), instantOf(visit))
+          const answer = policy.ask(MASK_ENTRYPOINT, withoutLoneSurrogates(input), instant)
           const text = masked(record, answer, key)
           settle(true)
           return text
@@ -61,8 +70,8 @@ export function createMasking({ key, onStateChange }: MaskingNeeds): Masking {
   }
 
   return {
-    maskerFor: visit =>
-      visit.revision?.offers(MASK_ENTRYPOINT) ? maskerOf(visit.revision, visit) : undefined,
+    maskerFor: subject =>
+      subject.revision?.offers(MASK_ENTRYPOINT) ? maskerOf(subject.revision, subject) : undefined,
   }
 }
 

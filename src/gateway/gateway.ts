@@ -139,19 +139,21 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const { access } = jit
   const providers = createProviders({ log, now })
   const settings = createSettings({ config, providers, keys, grantTokens: jit.tokens.asked })
+  const masking = createMasking({
+    key: config.audit.maskKey,
+    onStateChange: (ok, reason) =>
+      ok ? log.info('audit_mask_recovered') : log.error('audit_mask_failed', { message: reason }),
+  })
+  const { entrypoint } = config.policy
   const recorder = createRecorder({
     audit,
-    masking: createMasking({
-      key: config.audit.maskKey,
-      onStateChange: (ok, reason) =>
-        ok ? log.info('audit_mask_recovered') : log.error('audit_mask_failed', { message: reason }),
-    }),
+    masking,
     metrics,
     usage: shared.store.usage,
     log,
     now,
     labels,
-    entrypoint: config.policy.entrypoint,
+    entrypoint,
     defaultContent: () => config.audit.content,
   })
   const passage = createPassage({
@@ -190,7 +192,10 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     proxies,
     handle: pipeline.handle,
     onMalformed: (address, status, code) =>
-      recordMalformed(audit, config, labels, { address, status, code, at: now() }),
+      recordMalformed(
+        { audit, masking, entrypoint, labels },
+        { address, status, code, at: now(), policy: policy.current() },
+      ),
   })
   let stopping = false
   const adminListener = createAdminListener({

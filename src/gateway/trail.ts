@@ -6,6 +6,7 @@ import { type AuditLog, createAuditLog } from '../audit/log.ts'
 import { decisionRecord, eventRecord, outcomeRecord } from '../audit/record.ts'
 import type { Recovery } from '../audit/recover.ts'
 import type { GatewayConfig } from '../contract/config.schema.ts'
+import type { Masking, MaskPolicy } from '../corridor/masking.ts'
 import { newId } from '../server/ids.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { OperatorLog } from '../telemetry/operator-log.ts'
@@ -88,12 +89,26 @@ function sum(numbers: readonly number[]): number {
   return numbers.reduce((total, number) => total + number, 0)
 }
 
+export interface MalformedNeeds {
+  readonly audit: AuditLog
+  readonly masking: Masking
+  readonly entrypoint: string
+  readonly labels: Readonly<Record<string, string>>
+}
+
+/** What Node's parser refused, and the policy whose masks its record is due. */
+export interface Malformed {
+  readonly address: string
+  readonly status: number
+  readonly code: string
+  readonly at: number
+  readonly policy: MaskPolicy | undefined
+}
+
 /** A request that Node's parser refused has no visit, and is on record all the same. */
 export function recordMalformed(
-  audit: AuditLog,
-  config: GatewayConfig,
-  labels: Readonly<Record<string, string>>,
-  { address, status, code, at }: { address: string; status: number; code: string; at: number },
+  { audit, masking, entrypoint, labels }: MalformedNeeds,
+  { address, status, code, at, policy }: Malformed,
 ): Promise<void> {
   const id = newId(at)
   return audit.write(
@@ -101,7 +116,7 @@ export function recordMalformed(
       id,
       requestId: id,
       at,
-      path: config.policy.entrypoint,
+      path: entrypoint,
       requestedBy: address,
       http: { method: '', path: '', status },
       revision: null,
@@ -112,5 +127,6 @@ export function recordMalformed(
       code,
       error: 'not a request that HTTP allows',
     }),
+    masking.maskerFor({ id, now: at, revision: policy }),
   )
 }

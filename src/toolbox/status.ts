@@ -1,6 +1,7 @@
 /**
  * `status`: what a running gateway is doing.
  */
+import type { SinkState } from '../audit/log.ts'
 import { formatFinding } from '../contract/findings.ts'
 import type { PolicyStatus } from '../policy/activation.ts'
 import type { CandidateStatus } from '../policy/candidate.ts'
@@ -13,7 +14,12 @@ interface GatewayStatus {
   readonly policy: PolicyStatus & { readonly candidate?: CandidateStatus }
   readonly pools: Readonly<Record<string, { readonly targets: readonly TargetStatus[] }>>
   readonly store: { readonly engine: string; readonly ok: boolean }
-  readonly audit: { readonly ok: boolean; readonly seq: number }
+  readonly audit: {
+    readonly ok: boolean
+    readonly seq: number
+    readonly lost: number
+    readonly sinks: readonly SinkState[]
+  }
 }
 
 interface TargetStatus {
@@ -45,7 +51,8 @@ function told(status: GatewayStatus): string {
     ['confirmed', policy.confirmed_at ?? '-'],
     ['held', policy.held.join(', ') || '-'],
     ['store', `${store.engine}, ${good(store.ok)}`],
-    ['audit', `${good(audit.ok)}, record ${audit.seq}`],
+    ['audit', auditTold(audit)],
+    ...audit.sinks.map(sink => ['', sinkTold(sink)]),
   ]
   const sections = [table(facts), targets(status), attempts(policy)]
   return sections.filter(section => section !== '').join('\n\n')
@@ -73,6 +80,16 @@ function attempts({ attempts }: PolicyStatus): string {
       return lines.filter(Boolean).join('\n  ')
     })
     .join('\n')
+}
+
+function auditTold({ ok, seq, lost }: GatewayStatus['audit']): string {
+  return `${good(ok)}, record ${seq}${lost > 0 ? `, ${lost} served without a record` : ''}`
+}
+
+function sinkTold({ name, ok, seq, error, waiting }: SinkState): string {
+  const { records = 0 } = (waiting ?? {}) as { records?: number }
+  const behind = records > 0 ? `, ${records} records wait` : ''
+  return `${name}: ${good(ok)}, record ${seq}${behind}${error ? ` (${error})` : ''}`
 }
 
 function good(ok: boolean): string {
