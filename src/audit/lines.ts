@@ -3,8 +3,9 @@
  * byte (latin1), so that nothing is lost to decoding and hashes can be checked.
  */
 import { closeSync, createReadStream, openSync, readSync } from 'node:fs'
-import { pipeline } from 'node:stream'
+import { pipeline, type Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
+import type { OpenPart } from './parts.ts'
 
 export interface Line {
   /** Of a line longer than 64 MiB only the beginning. */
@@ -22,16 +23,16 @@ const KEPT_OF_LONG_LINE = 4096
 const GZIP = Buffer.from([0x1f, 0x8b])
 
 /** @throws when the file cannot be read. Memory is bounded by the longest line. */
-export async function* linesOf(file: string): AsyncGenerator<Line> {
+export async function* linesOf(file: string | OpenPart): AsyncGenerator<Line> {
   for await (const batch of linesInBatches(file)) yield* batch
 }
 
 /** As `linesOf`, many at once: a promise for each line costs more than reading it. */
-export async function* linesInBatches(file: string): AsyncGenerator<readonly Line[]> {
+export async function* linesInBatches(file: string | OpenPart): AsyncGenerator<readonly Line[]> {
   let rest = ''
   let start = 0
   let skipped = 0
-  const stream = isPacked(file) ? unpacked(file) : createReadStream(file, { highWaterMark: CHUNK_BYTES })
+  const stream = isPacked(file) ? unpacked(file) : bytesOf(file)
   try {
     for await (const chunk of stream as AsyncIterable<Buffer>) {
       const parts = (rest + chunk.toString('latin1')).split('\n')
@@ -57,20 +58,27 @@ export async function* linesInBatches(file: string): AsyncGenerator<readonly Lin
 }
 
 /** Told by its first bytes, not by its name. */
-export function isPacked(file: string): boolean {
+export function isPacked(file: string | OpenPart): boolean {
   const start = Buffer.alloc(GZIP.length)
-  const descriptor = openSync(file, 'r')
+  const descriptor = typeof file === 'string' ? openSync(file, 'r') : file.fd
   try {
     readSync(descriptor, start, 0, GZIP.length, 0)
   } finally {
-    closeSync(descriptor)
+    if (typeof file === 'string') closeSync(descriptor)
   }
   return start.equals(GZIP)
 }
 
-function unpacked(file: string): AsyncIterable<Buffer> {
+/** From its beginning; whoever opened it closes it. */
+export function bytesOf(file: string | OpenPart): Readable {
+  return typeof file === 'string'
+    ? createReadStream(file, { highWaterMark: CHUNK_BYTES })
+    : createReadStream(file.path, { fd: file.fd, autoClose: false, start: 0, highWaterMark: CHUNK_BYTES })
+}
+
+function unpacked(file: string | OpenPart): AsyncIterable<Buffer> {
   const unzip = createGunzip({ chunkSize: CHUNK_BYTES })
-  pipeline(createReadStream(file, { highWaterMark: CHUNK_BYTES }), unzip, () => {})
+  pipeline(bytesOf(file), unzip, () => {})
   return unzip
 }
 

@@ -2,7 +2,7 @@
  * The parts of one log: `FILE`, and what was rotated away from it, `FILE.1`, `FILE.2`, … oldest highest,
  * each plain or with `.gz`.
  */
-import { existsSync, readdirSync } from 'node:fs'
+import { closeSync, existsSync, fstatSync, openSync, readdirSync, statSync } from 'node:fs'
 import path from 'node:path'
 
 export interface Part {
@@ -50,4 +50,42 @@ function namesIn(folder: string): string[] {
 export function partsOf(file: string): string[] {
   const parts = rotatedParts(file).map(part => part.path)
   return existsSync(file) || parts.length === 0 ? [...parts, file] : parts
+}
+
+/** A part that is open: it stays what it is while its log is rotated. */
+export interface OpenPart {
+  readonly path: string
+  readonly fd: number
+}
+
+const ATTEMPTS = 10
+
+/**
+ * Opens all parts of logs that may be rotated meanwhile. They are closed by whoever reads them to their end.
+ *
+ * @param list - Their paths, asked again when they changed while they were opened.
+ * @throws when one cannot be opened.
+ */
+export function openParts(list: () => readonly string[]): OpenPart[] {
+  for (let attempt = 1; ; attempt++) {
+    const parts: OpenPart[] = []
+    try {
+      for (const path of list()) parts.push({ path, fd: openSync(path, 'r') })
+      if (attempt === ATTEMPTS || parts.every(isInPlace)) return parts
+    } catch (error) {
+      if (attempt === ATTEMPTS || !list().every(path => existsSync(path))) {
+        closeParts(parts)
+        throw error
+      }
+    }
+    closeParts(parts)
+  }
+}
+
+export function closeParts(parts: readonly OpenPart[]): void {
+  for (const { fd } of parts) closeSync(fd)
+}
+
+function isInPlace({ path, fd }: OpenPart): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.ino === fstatSync(fd).ino
 }

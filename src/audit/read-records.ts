@@ -4,13 +4,13 @@
  * Lines, plain or gzipped, of one file or of its rotated parts; and the lists that OPA uploads as decision
  * logs. Memory is bounded by the longest line, and by one list.
  */
-import { closeSync, createReadStream, existsSync, openSync, readSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { pipeline } from 'node:stream'
 import { constants, createGunzip } from 'node:zlib'
 import { elementsOf } from '../contract/json-members.ts'
-import { isPacked } from './lines.ts'
-import { partsOf } from './parts.ts'
+import { bytesOf, isPacked } from './lines.ts'
+import { type OpenPart, partsOf } from './parts.ts'
 
 export interface RecordText {
   readonly text: string
@@ -19,9 +19,9 @@ export interface RecordText {
 }
 
 /** Batches, since a promise for each line costs more than reading it. @throws when the file cannot be read. */
-export async function* recordsIn(file: string): AsyncGenerator<RecordText[]> {
+export async function* recordsIn(file: string | OpenPart): AsyncGenerator<RecordText[]> {
   let rest: Buffer = Buffer.alloc(0)
-  for await (const chunk of isPacked(file) ? unpacked(file) : bytesOf(file)) {
+  for await (const chunk of isPacked(file) ? unpacked(file) : chunksOf(file)) {
     const bytes = rest.length === 0 ? chunk : Buffer.concat([rest, chunk])
     const end = bytes.lastIndexOf(LINE_FEED) + 1
     // The next chunk is read into the same memory.
@@ -48,9 +48,9 @@ const LINE_FEED = 0x0a
 const CHUNK_BYTES = 1 << 20
 
 /** Each chunk is in the memory of the one before: a stream's buffers and promises cost as much as the reading. */
-function* bytesOf(file: string): Generator<Buffer> {
+function* chunksOf(file: string | OpenPart): Generator<Buffer> {
   const memory = Buffer.allocUnsafe(CHUNK_BYTES)
-  const descriptor = openSync(file, 'r')
+  const descriptor = typeof file === 'string' ? openSync(file, 'r') : file.fd
   try {
     for (;;) {
       const read = readSync(descriptor, memory)
@@ -58,14 +58,14 @@ function* bytesOf(file: string): Generator<Buffer> {
       yield memory.subarray(0, read)
     }
   } finally {
-    closeSync(descriptor)
+    if (typeof file === 'string') closeSync(descriptor)
   }
 }
 
 /** A log that is still written to ends in the middle of its gzip: what is there is read. */
-function unpacked(file: string): AsyncIterable<Buffer> {
+function unpacked(file: string | OpenPart): AsyncIterable<Buffer> {
   const unzip = createGunzip({ chunkSize: CHUNK_BYTES, finishFlush: constants.Z_SYNC_FLUSH })
-  pipeline(createReadStream(file), unzip, () => {})
+  pipeline(bytesOf(file), unzip, () => {})
   return unzip
 }
 

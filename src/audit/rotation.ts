@@ -9,6 +9,8 @@ import {
   createReadStream,
   createWriteStream,
   existsSync,
+  fstatSync,
+  openSync,
   renameSync,
   statSync,
   unlinkSync,
@@ -110,12 +112,15 @@ export function createRotation({ file, rules, now, onPruned, onFailure }: Rotati
   }
 
   async function pack(from: string, job: { number: number; stop: AbortController }): Promise<void> {
-    const source = createReadStream(from, { highWaterMark: 1 << 18 })
+    // Opened at once: its name may be another part's in the next turn. The stream closes it.
+    const fd = openSync(from, 'r')
+    const { atime, mtime, ino } = fstatSync(fd)
+    const source = createReadStream(from, { fd, start: 0, highWaterMark: 1 << 18 })
     const target = createWriteStream(unfinished, { mode: 0o600, flush: true })
     await pipeline(source, createGzip({ level: 6 }), target, { signal: job.stop.signal })
     // It may have been shifted meanwhile; from here on nothing else runs.
     const plain = `${file}.${job.number}`
-    const { atime, mtime } = statSync(plain)
+    if (statSync(plain).ino !== ino) throw new Error(`${plain} is not the part that was packed`)
     utimesSync(unfinished, atime, mtime)
     renameSync(unfinished, `${plain}.gz`)
     unlinkSync(plain)

@@ -8,6 +8,7 @@ import { GENESIS, type Link, read } from './chain.ts'
 import { CHECKPOINT_START, checkedCheckpoint } from './checkpoint.ts'
 import { type Head, readHead } from './head.ts'
 import { type Line, linesInBatches } from './lines.ts'
+import { closeParts, type OpenPart, openParts } from './parts.ts'
 
 export type ProblemKind =
   /** The bytes of the line are not those that were hashed. */
@@ -60,17 +61,38 @@ const MOST_PROBLEMS = 10_000
 const UNKNOWN = ''
 
 /**
- * @param files - In the order in which they were written, oldest first.
+ * @param list - The files in the order in which they were written, oldest first; as a function, of a log
+ *   that may be rotated meanwhile.
  * @throws when a file cannot be read.
  */
-export async function verify(files: readonly string[], options: VerifyOptions = {}): Promise<Verification> {
-  const last = files.at(-1) ?? ''
+export async function verify(
+  list: readonly string[] | (() => readonly string[]),
+  options: VerifyOptions = {},
+): Promise<Verification> {
+  const listed = typeof list === 'function' ? list : () => list
+  const last = listed().at(-1) ?? ''
+  // Before the files: what is written later is no surprise.
   const head = readHead(last)
+  const parts = openParts(listed)
+  try {
+    return await verified(parts, last, head, options)
+  } finally {
+    closeParts(parts)
+  }
+}
+
+async function verified(
+  parts: readonly OpenPart[],
+  last: string,
+  head: Head | undefined,
+  options: VerifyOptions,
+): Promise<Verification> {
   const reader = createReader(head, options.publicKeys ?? [])
   reader.at(last, 0)
-  for (const file of files) {
+  for (const part of parts) {
+    const file = part.path
     let number = 0
-    for await (const batch of linesInBatches(file)) {
+    for await (const batch of linesInBatches(part)) {
       for (const line of batch) {
         number++
         if (line.text === '' && line.whole) continue

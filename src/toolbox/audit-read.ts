@@ -1,9 +1,9 @@
 /**
  * Reads audit logs, with their rotated parts, plain or gzipped, and shows how far it is.
  */
-import { statSync } from 'node:fs'
+import { fstatSync } from 'node:fs'
 import { isPacked } from '../audit/lines.ts'
-import { partsOf } from '../audit/parts.ts'
+import { closeParts, type OpenPart, openParts, partsOf } from '../audit/parts.ts'
 import { recordsIn } from '../audit/read-records.ts'
 import { CommandFailure, EXIT } from './output.ts'
 import { createBar } from './progress.ts'
@@ -11,21 +11,24 @@ import { createBar } from './progress.ts'
 /** About how much more there is in a gzipped log than its size. */
 const PACKED_RATIO = 8
 
-/** @param take - May say with a promise that it can take no more for now. @throws CommandFailure */
+/**
+ * @param afterBatch - What is waited for now and then, such as a reader that does not keep up.
+ * @throws CommandFailure
+ */
 export async function readLogs(
   logs: readonly string[],
   take: (line: string) => void,
   afterBatch: () => Promise<void> | undefined = () => undefined,
 ): Promise<void> {
-  const files = [...new Set(logs.flatMap(partsOf))]
-  const bar = createBar(files.reduce((sum, file) => sum + sizeOf(file), 0))
+  const parts = opened(logs)
+  const bar = createBar(parts.reduce((sum, { fd }) => sum + fstatSync(fd).size, 0))
   let before = 0
-  for (const file of files) {
-    const size = sizeOf(file)
-    try {
-      const ratio = isPacked(file) ? PACKED_RATIO : 1
+  try {
+    for (const part of parts) {
+      const { size } = fstatSync(part.fd)
+      const ratio = isPacked(part) ? PACKED_RATIO : 1
       let read = 0
-      for await (const batch of recordsIn(file)) {
+      for await (const batch of recordsIn(part)) {
         for (const { text } of batch) {
           read += text.length + 1
           take(text)
@@ -33,17 +36,26 @@ export async function readLogs(
         bar.at(before + Math.min(size, read / ratio))
         await afterBatch()
       }
-    } catch (error) {
-      bar.end()
-      const { code, message } = error as NodeJS.ErrnoException
-      if (code === undefined) throw error
-      throw new CommandFailure(EXIT.failure, `cannot read ${file}: ${code ?? message}`)
+      before += size
     }
-    before += size
+  } catch (error) {
+    throw unreadable(error)
+  } finally {
+    bar.end()
+    closeParts(parts)
   }
-  bar.end()
 }
 
-function sizeOf(file: string): number {
-  return statSync(file, { throwIfNoEntry: false })?.size ?? 0
+/** A part that was named itself is not read a second time. */
+function opened(logs: readonly string[]): OpenPart[] {
+  try {
+    return openParts(() => [...new Set(logs.flatMap(partsOf))])
+  } catch (error) {
+    throw unreadable(error)
+  }
+}
+
+function unreadable(error: unknown): unknown {
+  const { code, message } = error as NodeJS.ErrnoException
+  return code === undefined ? error : new CommandFailure(EXIT.failure, `cannot read the log: ${message}`)
 }

@@ -21,7 +21,7 @@ export async function auditVerify(logs: readonly (readonly string[])[], flags: V
   const publicKeys = flags.publicKey.map(keyIn)
   const progress = createProgress('lines')
   const results: Verification[] = []
-  for (const files of logs) results.push(await verified(inOrder(files), publicKeys, progress))
+  for (const files of logs) results.push(await verified(files, publicKeys, progress))
   progress.end()
   const ok = results.every(result => result.ok)
   if (flags.format === 'json') printJson(summed(results))
@@ -90,7 +90,7 @@ async function verified(
   progress: Progress,
 ): Promise<Verification> {
   try {
-    return await verify(files, { publicKeys, onLines: progress.add })
+    return await verify(() => inOrder(files), { publicKeys, onLines: progress.add })
   } catch (error) {
     throw new CommandFailure(EXIT.failure, `cannot read the log: ${(error as Error).message}`)
   }

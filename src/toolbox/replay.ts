@@ -1,13 +1,11 @@
 /**
  * `replay`: what an audit log says was decided, decided again by another policy.
  */
-import { partsOf } from '../audit/parts.ts'
-import { recordsIn } from '../audit/read-records.ts'
 import { createReplay, type ReplaySummary, verdictText } from '../policy/replay.ts'
+import { readLogs } from './audit-read.ts'
 import { configFor } from './config.ts'
-import { CommandExit, CommandFailure, EXIT, type Format, print, printJson, table } from './output.ts'
+import { CommandExit, EXIT, type Format, print, printJson, table } from './output.ts'
 import { openPolicy } from './policy.ts'
-import { createProgress } from './progress.ts'
 
 export interface ReplayOptions {
   readonly config: string
@@ -24,7 +22,7 @@ export async function replay(logs: readonly string[], options: ReplayOptions): P
   try {
     const { reads, entrypoint, revision } = policy
     const again = createReplay({ entrypoint, reads, decide: revision.decide })
-    await readAll(logs, again.take)
+    await readLogs(logs, again.take)
     const summary = again.summary()
     const seconds = (performance.now() - began) / 1000
     if (options.format === 'json') printJson({ ...summary, revision: revision.id })
@@ -33,24 +31,6 @@ export async function replay(logs: readonly string[], options: ReplayOptions): P
   } finally {
     policy.close()
   }
-}
-
-async function readAll(logs: readonly string[], take: (line: string) => void): Promise<void> {
-  const progress = createProgress('lines')
-  // A part that was named itself is not read a second time.
-  const files = new Set(logs.flatMap(partsOf))
-  for (const file of files) {
-    try {
-      for await (const batch of recordsIn(file)) {
-        for (const { text } of batch) take(text)
-        progress.add(batch.length)
-      }
-    } catch (error) {
-      const { code, message } = error as NodeJS.ErrnoException
-      throw new CommandFailure(EXIT.failure, `cannot read ${file}: ${code ?? message}`)
-    }
-  }
-  progress.end()
 }
 
 function printSummary(summary: ReplaySummary, revision: string, seconds: number): void {

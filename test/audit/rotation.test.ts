@@ -232,6 +232,24 @@ describe('rotation', () => {
     expect(await verify([file])).toMatchObject({ ok: true, records: 7 })
   })
 
+  it('is read whole while it goes on', async () => {
+    const { file, log, add } = await run(temporaryFolder(), { maxBytes: 2000, compress: true })
+    await add(20)
+    let isOver = false
+    const writing = add(1500).then(() => {
+      isOver = true
+    })
+    let looked = 0
+    for (; !isOver; looked++) {
+      const result = await verify(() => partsOf(file))
+      expect(result.problems).toEqual([])
+    }
+    await writing
+    expect(looked).toBeGreaterThan(2)
+    await log.close()
+    expect(await verified(file)).toMatchObject({ ok: true, records: 1520 })
+  })
+
   it('knows a missing part from retention', async () => {
     const { file, log, add } = await run(temporaryFolder(), { maxBytes: 1000 })
     await add(7)
