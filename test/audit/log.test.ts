@@ -153,4 +153,46 @@ describe('the audit log', () => {
       .filter(line => line.writer === 7)
     expect(ofOne.map(line => line.number)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
   })
+
+  describe('with several sinks', () => {
+    it('is written when every sink that decides has it, and each has a chain of its own', async () => {
+      const [one, other] = [disk(), disk()]
+      const later = { seq: 7, hash: 'cd'.repeat(32) }
+      const { log } = logOn([
+        channelOf(one.sink, { name: 'one' }),
+        channelOf(other.sink, { name: 'other', from: later }),
+      ])
+      await log.write(record(1))
+      expect(JSON.parse(one.batches[0] as string).chain.seq).toBe(1)
+      expect(JSON.parse(other.batches[0] as string).chain).toMatchObject({ seq: 8, prev: later.hash })
+      other.state.full = true
+      expect(await rejectionOf(log.write(record(2)))).toMatchObject({ code: 'audit_unavailable' })
+      expect(log.state()).toMatchObject({
+        ok: false,
+        seq: 2,
+        sinks: [
+          { name: 'one', ok: true, seq: 2, failed: 0 },
+          { name: 'other', ok: false, seq: 8, failed: 1 },
+        ],
+      })
+    })
+
+    it('does not wait for one that does not decide', async () => {
+      const [one, other] = [disk(), disk()]
+      other.state.full = true
+      const { log } = logOn([channelOf(one.sink), channelOf(other.sink, { name: 'http', decides: false })])
+      await log.write(record(1))
+      expect(log.state()).toMatchObject({ ok: true, lost: 0, sinks: [{ ok: true }, { ok: false }] })
+    })
+
+    it('gives each what its mask leaves', async () => {
+      const [one, other] = [disk(), disk()]
+      const { log } = logOn([channelOf(one.sink, { name: 'one' }), channelOf(other.sink, { name: 'other' })])
+      await log.write(record(1), { mask: (_, { name }) => `{"event":"for ${name}"}` })
+      expect([one, other].map(({ batches }) => eventsIn(batches[0] as string)[0])).toEqual([
+        'for one',
+        'for other',
+      ])
+    })
+  })
 })
