@@ -105,7 +105,8 @@ export function createAuditLog(needs: AuditLogNeeds): AuditLog {
     link: channel.from,
     ok: true,
     failed: 0,
-    unsigned: 0,
+    // How many an earlier run left unsigned is not known: the first record brings a checkpoint.
+    unsigned: channel.from.seq > 0 ? (checkpoints?.every ?? 0) : 0,
   }))
   let lost = 0
   let waiting: Waiting[] = []
@@ -169,7 +170,7 @@ export function createAuditLog(needs: AuditLogNeeds): AuditLog {
   function signAll(): void {
     if (!checkpoints) return
     for (const channel of channels) {
-      if (channel.unsigned === 0) continue
+      if (channel.unsigned === 0 || channel.link === channel.from) continue
       try {
         const { line, link } = seal(checkpoints.signer.checkpoint(channel.link, now()), channel.link)
         channel.sink.append(`${line}\n`, link)

@@ -6,6 +6,7 @@ import { readLogs } from './audit-read.ts'
 import { createRequests, type RequestRow } from './audit-requests.ts'
 import { type Format, print, printJson, table } from './output.ts'
 import { createQuantiles, type Quantiles } from './quantiles.ts'
+import { safeText } from './safe-text.ts'
 
 export interface Sums {
   readonly requests: number
@@ -157,7 +158,7 @@ function printStats(stats: Stats, shownRows: number): void {
   for (const [column, groups] of sections) {
     const most = column === 'hour' ? groups.slice(-shownRows) : groups.slice(0, shownRows)
     if (most.length === 0) continue
-    const rows = most.map(group => [String(group[column]), ...cells(group)])
+    const rows = most.map(group => [safeText(String(group[column])), ...cells(group)])
     print(`\n${table([[column.toUpperCase(), ...TITLES], ...rows])}`)
     if (groups.length > most.length) print(`and ${groups.length - most.length} more`)
   }

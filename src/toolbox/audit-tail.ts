@@ -7,6 +7,7 @@ import { lastRecords } from '../audit/read-records.ts'
 import type { Filter } from './audit-filter.ts'
 import { createRequests, type RequestRow, type Requests } from './audit-requests.ts'
 import { CommandFailure, EXIT, type Format } from './output.ts'
+import { safeText } from './safe-text.ts'
 
 export interface TailFlags {
   readonly format: Format
@@ -111,7 +112,7 @@ function pretty(coloured: boolean): (entry: Entry) => string[] {
   return ({ row, event = '', record = {} }) => {
     if (row) return [requestLine(row, paint)]
     const { timestamp, chain: _, event: __, ...facts } = record
-    return [`${paint('dim', time(timestamp))} ${paint('odd', event)} ${told(facts)}`.trimEnd()]
+    return [`${paint('dim', time(timestamp))} ${paint('odd', safeText(event))} ${told(facts)}`.trimEnd()]
   }
 }
 
@@ -127,23 +128,20 @@ function requestLine(row: RequestRow, paint: (colour: keyof typeof COLOURS, text
     row.target ?? undefined,
   ].filter(fact => fact !== undefined)
   const verdict = [outcome, status, code].filter(part => part !== null).join(' ')
-  const line = [paint('dim', time(row.timestamp)), paint(colour, safe(verdict)), ...facts.map(safe)].join(
-    '  ',
-  )
-  return `${line}  ${paint('dim', row.decision_id)}`
+  const line = [
+    paint('dim', time(row.timestamp)),
+    paint(colour, safeText(verdict)),
+    ...facts.map(safeText),
+  ].join('  ')
+  return `${line}  ${paint('dim', safeText(row.decision_id))}`
 }
 
 function told(facts: Readonly<Record<string, unknown>>): string {
   return Object.entries(facts)
-    .map(([name, value]) => `${name}=${safe(typeof value === 'string' ? value : JSON.stringify(value))}`)
+    .map(([name, value]) => `${name}=${safeText(typeof value === 'string' ? value : JSON.stringify(value))}`)
     .join(' ')
 }
 
 function time(timestamp: unknown): string {
-  return typeof timestamp === 'string' ? timestamp.slice(0, 23).replace('T', ' ') : ''
-}
-
-/** What callers chose must not steer a terminal. */
-function safe(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '\ufffd')
+  return typeof timestamp === 'string' ? safeText(timestamp.slice(0, 23).replace('T', ' ')) : ''
 }

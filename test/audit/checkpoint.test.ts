@@ -11,14 +11,18 @@ const KEYS = newKeyPair()
 const PUBLIC = [readPublicKey(KEYS.publicPem)]
 
 /** What a gateway writes of so many records. */
-async function written(count: number, every: number, privatePem = KEYS.privatePem): Promise<string[]> {
+async function written(
+  count: number,
+  every: number,
+  { privatePem = KEYS.privatePem, from = GENESIS, isKilled = false } = {},
+): Promise<string[]> {
   const lines: string[] = []
   const sink = {
     append: (text: string) => void lines.push(...text.trimEnd().split('\n')),
     close: async () => {},
   }
   const log = createAuditLog({
-    channels: [{ type: 'file', name: 'file', sink, from: GENESIS, decides: true }],
+    channels: [{ type: 'file', name: 'file', sink, from, decides: true }],
     onFailure: 'refuse',
     checkpoints: { signer: createSigner(privatePem, every), every, intervalMs: 60_000 },
     now: () => 0,
@@ -28,7 +32,7 @@ async function written(count: number, every: number, privatePem = KEYS.privatePe
   await Promise.all(
     Array.from({ length: count }, (_, number) => log.write(`{"event":"e","number":${number}}`)),
   )
-  await log.close()
+  if (!isKilled) await log.close()
   return lines
 }
 
@@ -82,6 +86,13 @@ describe('checkpoints', () => {
     expect(await problemsOf(rewritten)).toEqual([{ line: 10, kind: 'unsigned' }])
   })
 
+  it('are no further apart when a process was killed between two', async () => {
+    const first = await written(7, 4, { isKilled: true })
+    const from = JSON.parse(first.at(-1) as string).chain as Link
+    const second = await written(9, 4, { from: { seq: from.seq, hash: from.hash } })
+    expect(await problemsOf([...first, ...second])).toEqual([])
+  })
+
   it('must be there when a key was given', async () => {
     const { lines } = auditFile(['{"event":"e"}'])
     expect(await problemsOf(lines)).toEqual([{ line: 1, kind: 'unsigned' }])
@@ -89,7 +100,7 @@ describe('checkpoints', () => {
 
   it('of another key vouch for nothing, unless that was given too', async () => {
     const other = newKeyPair()
-    const lines = await written(4, 4, other.privatePem)
+    const lines = await written(4, 4, { privatePem: other.privatePem })
     expect(await problemsOf(lines)).toEqual([
       { line: 5, kind: 'forged' },
       { line: 5, kind: 'unsigned' },
