@@ -2,7 +2,8 @@
  * `access report`: from the audit log, who had what, when, on whose word, what of it was used and
  * what never was.
  */
-import { partsOf, recordsIn } from '../audit/read-records.ts'
+import { partsOf } from '../audit/parts.ts'
+import { recordsIn } from '../audit/read-records.ts'
 import { shownPath } from './config.ts'
 import { CommandFailure, EXIT, type Format, print, printJson, table } from './output.ts'
 
