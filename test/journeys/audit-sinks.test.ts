@@ -385,6 +385,8 @@ describe('a disk that fills up', () => {
       targets: [model.url],
       config: { audit: { sinks: [{ type: 'file', path: file }], onFailure: 'allow' } },
     })
+    // All that a start records is written before this is answered.
+    await (await chat(gateway)).arrayBuffer()
     disk.fill(gateway.process.pid as number)
     const response = await chat(gateway)
     expect(response.status).toBe(200)
