@@ -9,6 +9,7 @@ import { type Recovery, recover } from '../audit/recover.ts'
 import type { FileSinkConfig } from '../contract/config/audit.ts'
 import type { GatewayConfig } from '../contract/config.schema.ts'
 import { newId } from '../server/ids.ts'
+import type { RefusedEarly } from '../server/public-listener.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { OperatorLog } from '../telemetry/operator-log.ts'
 
@@ -57,12 +58,13 @@ async function recordRecovery(
   log.warn('recovered', facts)
 }
 
-/** A request that Node's parser refused has no visit, and is on record all the same. */
-export function recordMalformed(
+/** What was refused before it became a request has no visit, and is on record all the same. */
+export function recordRefusedEarly(
   audit: AuditLog,
   config: GatewayConfig,
   labels: Readonly<Record<string, string>>,
-  { address, status, code, at }: { address: string; status: number; code: string; at: number },
+  at: number,
+  { address, status, code, reason }: RefusedEarly,
 ): Promise<void> {
   const id = newId(at)
   return audit.write(
@@ -79,7 +81,7 @@ export function recordMalformed(
       limits: [],
       evalNs: 0,
       code,
-      error: 'not a request that HTTP allows',
+      error: reason,
     }),
   )
 }
