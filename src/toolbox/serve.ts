@@ -8,6 +8,7 @@ import type { GatewayConfig } from '../contract/config.schema.ts'
 import { createGateway, type Gateway } from '../gateway/gateway.ts'
 import { createOperatorLog, type OperatorLog } from '../telemetry/operator-log.ts'
 import { watchPath } from '../watcher.ts'
+import { fileFindings } from './check-files.ts'
 import { configFor, shownPath } from './config.ts'
 import { CommandFailure, EXIT } from './output.ts'
 
@@ -15,14 +16,19 @@ import { CommandFailure, EXIT } from './output.ts'
 export async function serve(file: string): Promise<void> {
   const log = createOperatorLog(process.stderr)
   const config = configFor(file, 'pretty')
-  const gateway = await started(file, config, log)
-  const follow = followConfig(file, config, gateway, log)
-  const watcher = watchPath(path.resolve(file), follow)
-  log.info('listening', { url: gateway.url, admin_url: gateway.adminUrl })
+  let gateway: Gateway | undefined
+  let follow = (): void => {}
+  // From the first moment: unhandled, this signal would end the process.
   process.on('SIGHUP', () => {
     follow()
-    void gateway.reloadPolicy()
+    void gateway?.reloadPolicy()
   })
+  for (const { code, file: found, message } of fileFindings(file, config, Date.now()))
+    log.warn(code, { file: found, message })
+  gateway = await started(file, config, log)
+  follow = followConfig(file, config, gateway, log)
+  const watcher = watchPath(path.resolve(file), follow)
+  log.info('listening', { url: gateway.url, admin_url: gateway.adminUrl })
   await stopSignal(log)
   await watcher.close()
   await gateway.stop()
