@@ -178,12 +178,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Runnin
     })
   }
 
-  const auditFile = path.join(folder, 'audit.jsonl')
-  const audit = (): AuditRecord[] =>
-    readFileSync(auditFile, 'utf8')
-      .split('\n')
-      .filter(line => line.endsWith('}'))
-      .map(line => JSON.parse(line) as AuditRecord)
+  const audit = (): AuditRecord[] => auditLines(folder).map(line => JSON.parse(line) as AuditRecord)
 
   const listening = await logged('listening')
   const gateway: RunningGateway = {
@@ -216,6 +211,13 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Runnin
   }
   running.add(gateway)
   return gateway
+}
+
+/** The whole lines that are in the audit file of a gateway now. */
+export function auditLines(folder: string): string[] {
+  return readFileSync(path.join(folder, 'audit.jsonl'), 'utf8')
+    .split('\n')
+    .filter(line => line.endsWith('}'))
 }
 
 /** Writes what the gateway will read. @returns The secrets of the keys. */
