@@ -71,6 +71,7 @@ export async function fuzz(
   const answers: Answer[] = []
   const queue = inputs(seed, String(gateway.keys.dev), from, until)
   let done = 0
+  let ended = 0
   const worker = async (): Promise<void> => {
     for (const bytes of queue) {
       const number = from + done++
@@ -78,7 +79,7 @@ export async function fuzz(
       if (told === undefined) problems.push(`input ${number}: the connection hangs`)
       else answers.push(...told)
       if (gateway.process.exitCode !== null) throw new Error(`the gateway died near input ${number}`)
-      if (done % 1000 === 0) onProgress?.(done)
+      if (++ended % 1000 === 0) onProgress?.(ended)
     }
   }
   await Promise.all(Array.from({ length: AT_ONCE }, worker))
