@@ -46,6 +46,8 @@ export interface GatewayOptions {
   readonly cli?: string
   /** A config elsewhere, which is used as it is. */
   readonly configFile?: string
+  /** What the shell lets it have, such as `-n 64` files, or `-f 40` blocks in one: see `ulimit`. */
+  readonly ulimit?: string
   /** Reuse the folder of a gateway that was stopped or killed. */
   readonly folder?: string
 }
@@ -139,7 +141,12 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Runnin
   const folder = options.folder ?? newFolder()
   const keys = options.configFile === undefined ? prepare(folder, options) : {}
   const config = options.configFile ?? 'gateway.config.json'
-  const child = spawn(process.execPath, [options.cli ?? CLI, 'serve', '--config', config], {
+  const command = [process.execPath, options.cli ?? CLI, 'serve', '--config', config]
+  const [program = '', ...args] =
+    options.ulimit === undefined
+      ? command
+      : ['sh', '-c', `ulimit ${options.ulimit}; exec "$0" "$@"`, ...command]
+  const child = spawn(program, args, {
     cwd: folder,
     env: environment(options.env),
     stdio: ['ignore', 'ignore', 'pipe'],
