@@ -37,7 +37,9 @@ export async function serve(file: string): Promise<void> {
 
 async function started(file: string, config: GatewayConfig, log: OperatorLog): Promise<Gateway> {
   try {
-    const stateFolder = path.join(path.dirname(path.resolve(file)), '.sallyport')
+    // The name that systemd has for it; beside a config that is mounted nothing can be written.
+    const stateFolder =
+      process.env.STATE_DIRECTORY || path.join(path.dirname(path.resolve(file)), '.sallyport')
     return await createGateway({ config, log, policyShownAs: shownPath(config.policy.path), stateFolder })
   } catch (error) {
     throw new CommandFailure(EXIT.failure, `the gateway cannot start: ${(error as Error).message}`)
