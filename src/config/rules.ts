@@ -24,6 +24,7 @@ export function judge(config: GatewayConfig): Objection[] {
     ...bundlesThatCanBeTrusted(config),
     ...storeThatCanBeShared(config),
     ...windowsThatHold(config),
+    ...timeoutsThatHold(config),
     ...poolsThatCanBeTold(config),
     ...targetsThatCanBeAsked(config),
     ...webhooksThatCanBeTrusted(config),
@@ -94,6 +95,17 @@ function windowsThatHold({ limits }: GatewayConfig): Objection[] {
       message: 'expected at most 24 days',
     },
   ]
+}
+
+/** A timer that is set for longer fires at once. */
+function timeoutsThatHold({ listen }: GatewayConfig): Objection[] {
+  return Object.entries(listen.timeouts)
+    .filter(([, text]) => parseDuration(text) > LONGEST_MS)
+    .map(([name]) => ({
+      code: 'timeout_too_long',
+      path: ['listen', 'timeouts', name],
+      message: 'expected at most 24 days',
+    }))
 }
 
 /** A target is known by its URL: twice in one pool would count everything twice. */

@@ -401,6 +401,23 @@ describe('values that are each right and wrong together', () => {
     ])
     good(`{${POOLS}, "limits": {"unauthenticated": {"limit": 1, "window": "24d"}}}`)
   })
+
+  it('a time-out longer than a timer can hold is refused: it would fire at once', () => {
+    expect(bad(`{${POOLS}, "listen": {"timeouts": {"idle": "30d"}}}`)).toMatchObject([
+      { code: 'timeout_too_long' },
+    ])
+    good(`{${POOLS}, "listen": {"timeouts": {"idle": "24d"}}}`)
+  })
+
+  it.each([
+    `{"pools": {"x": {"models": ["a"], "targets": [{"url": "http://user@a"}]}}}`,
+    `{"pools": {"x": {"models": ["a"], "targets": [{"url": "https://user:secret@a/b"}]}}}`,
+    `{${POOLS}, "policy": {"path": "https://user:secret@a/bundle.tar.gz"}}`,
+  ])('a credential inside of a URL is refused, and not repeated: %s', text => {
+    const findings = bad(text)
+    expect(findings).toMatchObject([{ code: 'credential_in_url' }])
+    expect(JSON.stringify(findings)).not.toContain('secret')
+  })
 })
 
 describe('the source of a policy', () => {
