@@ -80,7 +80,7 @@ describe('the ceiling of tokens', () => {
     ['{"max_tokens":-1}', '{"max_tokens":256}'],
     ['{"max_tokens":null}', '{"max_tokens":256}'],
     ['{"max_tokens":"5"}', '{"max_tokens":256}'],
-    ['{"max_tokens":1e400}', '{"max_tokens":256}'],
+    ['{"max_tokens":1e300}', '{"max_tokens":256}'],
     ['{"max_tokens":99999999999999999999}', '{"max_tokens":256}'],
     ['{"max_tokens":{"max_tokens":1}}', '{"max_tokens":256}'],
     ['{}', '{"max_tokens":256}'],
