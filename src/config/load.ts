@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { isUrl } from '../contract/addresses.ts'
 import type { AuditConfig, SinkConfig } from '../contract/config/audit.ts'
-import type { TlsConfig } from '../contract/config/listeners.ts'
+import type { CertificateConfig, TlsConfig } from '../contract/config/listeners.ts'
 import type { TargetConfig } from '../contract/config/pools.ts'
 import { configSchema, type GatewayConfig } from '../contract/config.schema.ts'
 import type { Finding } from '../contract/findings.ts'
@@ -243,14 +243,17 @@ function auditPaths(audit: AuditConfig, absolute: (name: string) => string): Aud
   }
 }
 
-function tlsPaths(
-  { certFile, keyFile, clientCaFile }: TlsConfig,
-  absolute: (name: string) => string,
-): TlsConfig {
+function tlsPaths(tls: TlsConfig, absolute: (name: string) => string): TlsConfig {
+  const { certFile, keyFile, clientCaFile, certificates } = tls
+  const pair = (of: CertificateConfig): CertificateConfig => ({
+    certFile: absolute(of.certFile),
+    keyFile: absolute(of.keyFile),
+  })
   return {
-    certFile: absolute(certFile),
-    keyFile: absolute(keyFile),
+    ...tls,
+    ...pair({ certFile, keyFile }),
     ...(clientCaFile === undefined ? {} : { clientCaFile: absolute(clientCaFile) }),
+    ...(certificates === undefined ? {} : { certificates: certificates.map(pair) }),
   }
 }
 

@@ -25,10 +25,12 @@ export function judge(config: GatewayConfig): Objection[] {
     ...bundlesThatCanBeTrusted(config),
     ...storeThatCanBeShared(config),
     ...windowsThatHold(config),
+    ...timeoutsThatHold(config),
     ...poolsThatCanBeTold(config),
     ...targetsThatCanBeAsked(config),
     ...webhooksThatCanBeTrusted(config),
     ...judgeAudit(config),
+    ...urlsWithoutSecrets(config),
     ...judgeIdentity(config),
   ]
 }
@@ -95,6 +97,17 @@ function windowsThatHold({ limits }: GatewayConfig): Objection[] {
       message: 'expected at most 24 days',
     },
   ]
+}
+
+/** A timer that is set for longer fires at once. */
+function timeoutsThatHold({ listen }: GatewayConfig): Objection[] {
+  return Object.entries(listen.timeouts)
+    .filter(([, text]) => parseDuration(text) > LONGEST_MS)
+    .map(([name]) => ({
+      code: 'timeout_too_long',
+      path: ['listen', 'timeouts', name],
+      message: 'expected at most 24 days',
+    }))
 }
 
 /** A target is known by its URL: twice in one pool would count everything twice. */
@@ -166,6 +179,24 @@ function webhooksThatCanBeTrusted({ access }: GatewayConfig): Objection[] {
         ? [{ code: 'webhook_without_secret', path: [...at, 'secret'], message: 'required for format json' }]
         : []),
     ]
+  })
+}
+
+/** The URLs of targets and bundles are names in records, metrics and `/status`. */
+function urlsWithoutSecrets({ pools, policy }: GatewayConfig): Objection[] {
+  const targets = Object.entries(pools).flatMap(([name, pool]) =>
+    pool.targets.map((target, index): [string, JsonPath] => [
+      target.url,
+      ['pools', name, 'targets', index, 'url'],
+    ]),
+  )
+  const sources: [string, JsonPath][] = [[policy.path, ['policy', 'path']]]
+  if (policy.candidate) sources.push([policy.candidate.path, ['policy', 'candidate', 'path']])
+  return [...targets, ...sources].flatMap(([url, path]) => {
+    if (!isUrl(url) || !URL.canParse(url)) return []
+    const { username, password } = new URL(url)
+    const message = 'expected no user and no password in the URL, as it is told in records and metrics'
+    return username + password === '' ? [] : [{ code: 'credential_in_url', path, message }]
   })
 }
 

@@ -49,8 +49,10 @@ export function scanJson(text: string, maxDepth = Number.POSITIVE_INFINITY): Jso
           const raw = text.slice(at + 1, end)
           const key = raw.includes('\\') ? (JSON.parse(`"${raw}"`) as string) : raw
           const keys = levels[levels.length - 1] as Set<string>
-          duplicateKey ||= keys.has(key)
-          keys.add(key)
+          // Two that differ in a lone surrogate are one to whoever reads U+FFFD.
+          const name = raw.includes('\\') ? key.toWellFormed() : key
+          duplicateKey ||= keys.has(name)
+          keys.add(name)
           expectKey = false
           if (levels.length === 1) member = key
         }

@@ -10,14 +10,21 @@ const LOOK_EVERY_MS = 20
 
 /** @returns When no connection is left. */
 export async function drain(listener: PublicListener, pipeline: Pipeline, withinMs: number): Promise<void> {
+  const until = performance.now() + withinMs
   const closed = listener.close()
   await quiet(pipeline, withinMs)
   if (pipeline.running() > 0) {
     pipeline.drain()
     await quiet(pipeline, LAST_WORDS_MS)
   }
+  // What is answered may still be on its way to a client that reads slowly.
+  await Promise.race([closed, after(Math.max(LAST_WORDS_MS, until - performance.now()))])
   listener.closeAllConnections()
   await closed
+}
+
+function after(ms: number): Promise<void> {
+  return new Promise(resolve => void setTimeout(resolve, ms).unref())
 }
 
 function quiet(pipeline: Pipeline, withinMs: number): Promise<void> {

@@ -36,8 +36,8 @@ import { rollBack } from './rollback.ts'
 import { createSettings } from './settings.ts'
 import { openSharedState } from './shared-state.ts'
 import { accessStatus, poolStatus, queueGauges, readiness, targetGauges } from './status.ts'
-import { readTls, watchTls } from './tls.ts'
-import { openAudit, recordMalformed } from './trail.ts'
+import { clientTimeouts, readTls, watchTls } from './tls.ts'
+import { openAudit, recordRefusedEarly } from './trail.ts'
 import { answerUsage } from './usage.ts'
 
 export interface Gateway {
@@ -188,13 +188,15 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const publicListener = createPublicListener({
     maxHeaderBytes: parseSize(headers),
     connections: { total: connections, perAddress: connectionsPerAddress },
+    timeouts: clientTimeouts(config.listen.timeouts),
     tls,
+    hstsSeconds: tlsFiles?.hsts === undefined ? undefined : Math.floor(parseDuration(tlsFiles.hsts) / 1000),
     proxies,
     handle: pipeline.handle,
-    onMalformed: (address, status, code) =>
-      recordMalformed(
+    onRefused: refused =>
+      recordRefusedEarly(
         { audit, masking, entrypoint, labels },
-        { address, status, code, at: now(), policy: policy.current() },
+        { ...refused, at: now(), policy: policy.current() },
       ),
   })
   let stopping = false

@@ -1,26 +1,39 @@
 /**
- * The files of TLS: read when the gateway starts, and again when they change. A pair that does not
+ * What the public listener is opened with. The files of TLS: read when the gateway starts, and again when they change. A pair that does not
  * fit, as when only one of two files was replaced yet, changes nothing.
  */
 import { readFileSync } from 'node:fs'
-import { createSecureContext } from 'node:tls'
-import type { TlsConfig } from '../contract/config/listeners.ts'
-import type { TlsMaterial } from '../server/public-listener.ts'
+import type { CertificateConfig, ClientTimeouts, TlsConfig } from '../contract/config/listeners.ts'
+import { parseDuration } from '../contract/units.ts'
+import type { ClientTimeouts as ClientTimeoutsMs } from '../server/public-listener.ts'
+import { type CertificatePair, contextsOf, type TlsMaterial } from '../server/tls-options.ts'
 import type { OperatorLog } from '../telemetry/operator-log.ts'
 import { type Watcher, watchPath } from '../watcher.ts'
 
 /** @throws Error when a file cannot be read, or the key is not that of the certificate. */
 export function readTls(config: TlsConfig): TlsMaterial {
   const material = materialIn(config)
-  createSecureContext(material)
+  contextsOf(material)
   return material
 }
 
-function materialIn({ certFile, keyFile, clientCaFile }: TlsConfig): TlsMaterial {
+function materialIn({ certFile, keyFile, clientCaFile, certificates = [] }: TlsConfig): TlsMaterial {
   return {
-    cert: readFileSync(certFile, 'utf8'),
-    key: readFileSync(keyFile, 'utf8'),
+    certificates: [pairIn({ certFile, keyFile }), ...certificates.map(pairIn)],
     ca: clientCaFile === undefined ? undefined : readFileSync(clientCaFile, 'utf8'),
+  }
+}
+
+function pairIn({ certFile, keyFile }: CertificateConfig): CertificatePair {
+  return { cert: readFileSync(certFile, 'utf8'), key: readFileSync(keyFile, 'utf8') }
+}
+
+export function clientTimeouts({ headers, body, idle, stalled }: ClientTimeouts): ClientTimeoutsMs {
+  return {
+    headers: parseDuration(headers),
+    body: parseDuration(body),
+    idle: parseDuration(idle),
+    stalled: parseDuration(stalled),
   }
 }
 
@@ -38,7 +51,6 @@ export function watchTls(
       const material = materialIn(config)
       text = JSON.stringify(material)
       if (text === seen) return
-      createSecureContext(material)
       renew(material)
       log.info('tls_loaded')
     } catch (error) {
@@ -48,8 +60,9 @@ export function watchTls(
     }
     seen = text
   }
-  const { certFile, keyFile, clientCaFile } = config
-  const files = [certFile, keyFile, ...(clientCaFile === undefined ? [] : [clientCaFile])]
+  const { clientCaFile, certificates = [] } = config
+  const files = [config, ...certificates].flatMap(({ certFile, keyFile }) => [certFile, keyFile])
+  if (clientCaFile !== undefined) files.push(clientCaFile)
   const watchers = files.map(file => watchPath(file, look))
   return { close: async () => void (await Promise.all(watchers.map(watcher => watcher.close()))) }
 }

@@ -8,6 +8,7 @@ import type { Recovery } from '../audit/recover.ts'
 import type { GatewayConfig } from '../contract/config.schema.ts'
 import type { Masking, MaskPolicy } from '../corridor/masking.ts'
 import { newId } from '../server/ids.ts'
+import type { RefusedEarly } from '../server/public-listener.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { OperatorLog } from '../telemetry/operator-log.ts'
 import { checkpointsOf, openSinks } from './sinks.ts'
@@ -89,26 +90,23 @@ function sum(numbers: readonly number[]): number {
   return numbers.reduce((total, number) => total + number, 0)
 }
 
-export interface MalformedNeeds {
+export interface RefusedEarlyNeeds {
   readonly audit: AuditLog
   readonly masking: Masking
   readonly entrypoint: string
   readonly labels: Readonly<Record<string, string>>
 }
 
-/** What Node's parser refused, and the policy whose masks its record is due. */
-export interface Malformed {
-  readonly address: string
-  readonly status: number
-  readonly code: string
+/** What was refused before it became a request, and the policy whose masks its record is due. */
+export interface EarlyRefusal extends RefusedEarly {
   readonly at: number
   readonly policy: MaskPolicy | undefined
 }
 
-/** A request that Node's parser refused has no visit, and is on record all the same. */
-export function recordMalformed(
-  { audit, masking, entrypoint, labels }: MalformedNeeds,
-  { address, status, code, at, policy }: Malformed,
+/** It has no visit, and is on record all the same. */
+export function recordRefusedEarly(
+  { audit, masking, entrypoint, labels }: RefusedEarlyNeeds,
+  { address, status, code, reason, at, policy }: EarlyRefusal,
 ): Promise<void> {
   const id = newId(at)
   return audit.write(
@@ -125,7 +123,7 @@ export function recordMalformed(
       limits: [],
       evalNs: 0,
       code,
-      error: 'not a request that HTTP allows',
+      error: reason,
     }),
     masking.maskerFor({ id, now: at, revision: policy }),
   )

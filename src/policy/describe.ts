@@ -111,10 +111,13 @@ export function withGrants(input: string, grants: readonly object[]): string {
   return `${input.slice(0, start)},"grants":${grantsText(grants)}${input.slice(end + 1)}`
 }
 
-/** With the digits and the order that it came with. */
+/** With the digits and the order that it came with, on one line: that of a record ends where its line does. */
 function bodyText(body: RequestBody | undefined): string {
-  return body ? withoutLoneSurrogates(body.text) : 'null'
+  return body ? withoutLoneSurrogates(body.text).replace(LINE_ENDS, ' ') : 'null'
 }
+
+/** Only white space between values: inside of a string JSON allows none. */
+const LINE_ENDS = /[\r\n]/g
 
 /** Of a body, the model and whatever is a number, true, false or null; the rest may hold content. */
 function withoutContent(body: RequestBody | undefined): { text: string; erased: readonly string[] } {

@@ -31,6 +31,9 @@ export class SourceError extends Error {
 
 const DATA_FILES = new Set(['data.json', 'data.yaml', 'data.yml', '.manifest', 'data.schema.json'])
 const MOST_FILES = 10_000
+/** Of one file: a compiler that is given more takes minutes, and data is many times larger in the engine. */
+const MOST_SOURCE_BYTES = 8 * 1024 * 1024
+const MOST_DATA_BYTES = 64 * 1024 * 1024
 
 /** @throws SourceError */
 export function readSource(folder: string): Snapshot {
@@ -80,8 +83,15 @@ function collect(folder: string, prefix: string, files: SourceFile[]): void {
     const wanted = DATA_FILES.has(name) || name.endsWith('.rego') || name.endsWith('.scenario.yaml')
     if (name.startsWith('.') && name !== '.manifest') continue
     // Not `lstat`: a symlink is what it leads to.
-    if (statSync(file).isDirectory()) collect(file, `${prefix}${name}/`, files)
-    else if (wanted) files.push({ name: prefix + name, bytes: readFileSync(file) })
+    const stat = statSync(file)
+    if (stat.isDirectory()) collect(file, `${prefix}${name}/`, files)
+    else if (wanted) {
+      // A pipe would be waited for, with all that is served.
+      if (!stat.isFile()) throw new Error(`${prefix}${name} is no file`)
+      const most = name.endsWith('.rego') ? MOST_SOURCE_BYTES : MOST_DATA_BYTES
+      if (stat.size > most) throw new Error(`${prefix}${name} is larger than ${most} bytes`)
+      files.push({ name: prefix + name, bytes: readFileSync(file) })
+    }
     if (files.length > MOST_FILES) throw new Error(`more than ${MOST_FILES} files`)
   }
 }

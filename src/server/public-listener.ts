@@ -6,17 +6,19 @@
  */
 import http, { type IncomingMessage, type ServerResponse } from 'node:http'
 import https from 'node:https'
-import type { Socket } from 'node:net'
-import type { SecureContextOptions } from 'node:tls'
+import { Server, type Socket } from 'node:net'
 import express from 'express'
 import { normaliseAddress } from '../contract/addresses.ts'
 import { errorBody } from '../contract/errors.ts'
+import { type ConnectionLimits, createConnections, MOST_TURNED_AWAY } from './connections.ts'
 import type { TrustedProxies } from './forwarded.ts'
+import { breakOff } from './read-body.ts'
+import { createTlsDoor, type TlsMaterial } from './tls-options.ts'
 
 export interface PublicListener {
   /** @returns The port. @throws when the address cannot be had. */
   listen(host: string, port: number): Promise<number>
-  /** Stops accepting; connections that are idle are closed. Resolves when none is left. */
+  /** Stops accepting, and closes each connection once its answer is out. Resolves when none is left. */
   close(): Promise<void>
   closeAllConnections(): void
   limitConnections(limits: ConnectionLimits): void
@@ -24,85 +26,107 @@ export interface PublicListener {
   renewTls(material: TlsMaterial): void
 }
 
-/** PEM. */
-export interface TlsMaterial {
-  readonly cert: string
-  readonly key: string
-  /** Who signs client certificates; without it nobody is asked for one. */
-  readonly ca: string | undefined
-}
-
-export interface ConnectionLimits {
-  readonly total: number
-  readonly perAddress: number
-}
-
 export interface PublicListenerNeeds {
   readonly maxHeaderBytes: number
   readonly connections: ConnectionLimits
+  readonly timeouts: ClientTimeouts
   /** Undefined: plain HTTP. */
   readonly tls: TlsMaterial | undefined
+  /** Seconds, of `Strict-Transport-Security`. */
+  readonly hstsSeconds: number | undefined
   /** Many callers come from one of these, so its connections are not counted. */
   readonly proxies: TrustedProxies
   /** Never rejects. */
   handle(request: IncomingMessage, response: ServerResponse): Promise<void>
-  /** A request so malformed that it never became one. Resolves when it is on record. */
-  onMalformed(address: string, status: number, code: string): Promise<void>
+  /** What was refused before it became a request. Resolves when it is on record. */
+  onRefused(refused: RefusedEarly): Promise<void>
 }
 
+/** In milliseconds. */
+export interface ClientTimeouts {
+  /** For the head of a request. */
+  readonly headers: number
+  /** For the whole of a request. */
+  readonly body: number
+  /** Between two requests. */
+  readonly idle: number
+  /** For a client that does not read what waits for it. */
+  readonly stalled: number
+}
+
+export interface RefusedEarly {
+  readonly address: string
+  readonly status: number
+  readonly code: string
+  /** For the record. */
+  readonly reason: string
+}
+
+/** How late a client that takes too long may be noticed. */
+const LOOK_EVERY_MS = 1000
+
 export function createPublicListener(needs: PublicListenerNeeds): PublicListener {
+  const { timeouts, hstsSeconds } = needs
+  const connections = createConnections({ limits: needs.connections, proxies: needs.proxies })
+  const refused = new WeakSet<Socket>()
   const app = express()
   app.disable('x-powered-by')
   app.disable('etag')
   app.use((request, response) => void needs.handle(request, response))
   const serve: http.RequestListener = (request, response) => {
-    if (request.url?.startsWith('/-/')) app(request, response)
+    const welcome = connections.began(request, response)
+    if (hstsSeconds !== undefined) response.setHeader('strict-transport-security', `max-age=${hstsSeconds}`)
+    if (!welcome) void turnAway(request, response)
+    else if (request.url?.startsWith('/-/')) app(request, response)
     else void needs.handle(request, response)
   }
 
-  const options = {
+  const options: http.ServerOptions = {
     maxHeaderSize: needs.maxHeaderBytes,
-    requireHostHeader: true,
-    requestTimeout: 120_000,
-    headersTimeout: 20_000,
-    keepAliveTimeout: 65_000,
+    // Seen to by the corridor, which puts it on record.
+    requireHostHeader: false,
+    requestTimeout: timeouts.body,
+    headersTimeout: Math.min(timeouts.headers, timeouts.body),
+    keepAliveTimeout: timeouts.idle,
+    connectionsCheckingInterval: Math.min(LOOK_EVERY_MS, timeouts.headers, timeouts.body),
   }
-  const secure = needs.tls && https.createServer({ ...options, ...tlsOptions(needs.tls) }, serve)
+  const door = needs.tls && createTlsDoor(needs.tls)
+  const secure = door && https.createServer({ ...options, ...door.options }, serve)
   const server = secure ?? http.createServer(options, serve)
+  // Beyond a count Node would drop headers unseen; the size of all is limited.
+  server.maxHeadersCount = 0
+  server.timeout = timeouts.stalled
+  server.on('timeout', (socket: Socket) => {
+    // Who waits for an answer is silent for good reason; who does not read one is not.
+    if (!connections.unfinished(socket) || socket.writableLength > 0) socket.destroy()
+  })
   // The body is asked for once the caller is known, and not before.
   server.on('checkContinue', serve)
   server.on('checkExpectation', serve)
   // An upgrade comes as a plain request, which the corridor refuses; CONNECT never does.
   server.on('connect', (_request: IncomingMessage, socket: Socket) =>
-    refuseSocket(socket, 400, 'invalid_request'),
+    refuseSocket(socket, 400, 'invalid_request', 'CONNECT is refused'),
   )
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
+    const exchange = connections.unfinished(socket)
+    // The rest of a body: whoever reads it refuses the request.
+    if (exchange && !exchange.request.complete) return breakOff(exchange.request, error)
+    // Node tells again with each part that still comes.
+    if (refused.has(socket)) return
+    refused.add(socket)
     const [status, code] = MALFORMED[error.code ?? ''] ?? [400, 'invalid_request']
-    refuseSocket(socket, status, code)
+    const refuse = (): void => refuseSocket(socket, status, code, 'not a request that HTTP allows')
+    // Answers come in the order of the requests: the one before is answered first.
+    if (exchange) exchange.response.once('finish', refuse)
+    else refuse()
   })
+  server.maxConnections = mostAccepted(needs.connections)
+  server.on('connection', connections.opened)
 
-  const perAddress = new Map<string, number>()
-  const sockets = new Set<Socket>()
-  let limits = needs.connections
-  server.maxConnections = limits.total
-  server.on('connection', (socket: Socket) => {
+  function refuseSocket(socket: Socket, status: number, code: string, reason: string): void {
     const address = normaliseAddress(socket.remoteAddress ?? '')
-    const open = (perAddress.get(address) ?? 0) + 1
-    if (open > limits.perAddress && !needs.proxies.has(address)) return void socket.destroy()
-    perAddress.set(address, open)
-    sockets.add(socket)
-    socket.once('close', () => {
-      sockets.delete(socket)
-      const left = (perAddress.get(address) ?? 1) - 1
-      if (left > 0) perAddress.set(address, left)
-      else perAddress.delete(address)
-    })
-  })
-
-  function refuseSocket(socket: Socket, status: number, code: string): void {
-    const address = normaliseAddress(socket.remoteAddress ?? '')
-    needs.onMalformed(address, status, code).then(
+    needs.onRefused({ address, status, code, reason }).then(
       () => {
         const body = errorBody(code, status, http.STATUS_CODES[status] ?? 'Refused')
         socket.end(
@@ -111,6 +135,23 @@ export function createPublicListener(needs: PublicListenerNeeds): PublicListener
       },
       () => socket.destroy(),
     )
+  }
+
+  /** Too many connections, or too many requests at once on one: told cheaply, body unread. */
+  async function turnAway(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const address = normaliseAddress(request.socket.remoteAddress ?? '')
+    const refused = { address, status: 503, code: 'overloaded', reason: 'more connections than are allowed' }
+    try {
+      await needs.onRefused(refused)
+      response.writeHead(503, {
+        'content-type': 'application/json',
+        'retry-after': '1',
+        connection: 'close',
+      })
+      response.end(errorBody('overloaded', 503, 'Too many connections; try again'))
+    } catch {
+      response.destroy()
+    }
   }
 
   return {
@@ -124,36 +165,27 @@ export function createPublicListener(needs: PublicListenerNeeds): PublicListener
       }),
     close: () =>
       new Promise(resolve => {
-        server.close(() => resolve())
-        server.closeIdleConnections()
+        // That of HTTP would also cut connections whose answer is written but not yet sent.
+        Server.prototype.close.call(server, () => resolve())
+        connections.closeQuiet()
       }),
     closeAllConnections() {
       server.closeAllConnections()
-      // One that is still in its handshake is nobody's connection yet.
-      for (const socket of sockets) socket.destroy()
+      connections.closeAll()
     },
     limitConnections(next) {
-      limits = next
-      server.maxConnections = next.total
+      connections.limit(next)
+      server.maxConnections = mostAccepted(next)
     },
-    renewTls: material => secure?.setSecureContext(secureContext(material)),
+    renewTls(material) {
+      if (secure && door) secure.setSecureContext(door.renew(material))
+    },
   }
 }
 
-const HANDSHAKE_MS = 10_000
-
-/** A certificate that cannot be verified is answered 401, which tells more than a broken handshake. */
-function tlsOptions(material: TlsMaterial): https.ServerOptions {
-  return {
-    ...secureContext(material),
-    requestCert: material.ca !== undefined,
-    rejectUnauthorized: false,
-    handshakeTimeout: HANDSHAKE_MS,
-  }
-}
-
-function secureContext({ cert, key, ca }: TlsMaterial): SecureContextOptions {
-  return { cert, key, ...(ca === undefined ? {} : { ca }), minVersion: 'TLSv1.2' }
+/** Some more than are served, so that those can be told. */
+function mostAccepted({ total }: ConnectionLimits): number {
+  return total + MOST_TURNED_AWAY
 }
 
 const MALFORMED: Readonly<Record<string, readonly [number, string]>> = {

@@ -10,6 +10,8 @@ import { GatewayError } from '../contract/errors.ts'
  * @throws GatewayError `payload_too_large`, or `invalid_request` when the client stops half-way.
  */
 export function readBody(request: IncomingMessage, response: ServerResponse, limit: number): Promise<Buffer> {
+  const cause = broken.get(request)
+  if (cause) return Promise.reject(brokenOff(cause))
   const declared = Number(request.headers['content-length'] ?? 0)
   // Its events are over: nothing would tell that the rest never comes.
   if (request.destroyed) return Promise.reject(halfBody())
@@ -27,15 +29,44 @@ export function readBody(request: IncomingMessage, response: ServerResponse, lim
       }
     })
     request.on('end', () => resolve(parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts, size)))
-    request.on('error', cause => reject(halfBody(cause)))
+    request.on('error', cause => reject(brokenOff(cause)))
     request.on('close', () => {
       if (!request.complete) reject(halfBody())
     })
   })
 }
 
+const broken = new WeakMap<IncomingMessage, NodeJS.ErrnoException>()
+
+/** Tells whoever reads the body, now or later, that the rest of it will not come. */
+export function breakOff(request: IncomingMessage, cause: NodeJS.ErrnoException): void {
+  broken.set(request, cause)
+  if (request.listenerCount('error') > 0) request.emit('error', cause)
+}
+
+export function isBrokenOff(request: IncomingMessage): boolean {
+  return broken.has(request)
+}
+
 function tooLarge(message: string): GatewayError {
   return new GatewayError('payload_too_large', message, { headers: { connection: 'close' } })
+}
+
+/** What the listener tells of a body whose framing is broken, or that takes too long to come. */
+function brokenOff(cause: NodeJS.ErrnoException): GatewayError {
+  if (cause.code === 'ERR_HTTP_REQUEST_TIMEOUT')
+    return new GatewayError('invalid_request', 'the body took too long to come', {
+      cause,
+      status: 408,
+      title: 'The body took too long to come',
+      headers: { connection: 'close' },
+    })
+  if (cause.code?.startsWith('HPE_'))
+    return new GatewayError('invalid_request', `the framing of the body: ${cause.code}`, {
+      cause,
+      headers: { connection: 'close' },
+    })
+  return halfBody(cause)
 }
 
 function halfBody(cause?: unknown): GatewayError {

@@ -3,6 +3,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { errorBody } from '../contract/errors.ts'
+import { isBrokenOff } from './read-body.ts'
 
 /** A refusal as the caller is told it. */
 export interface PublicRefusal {
@@ -45,7 +46,7 @@ export function respondJson(
     ...headers,
     ...(unread ? { connection: 'close' } : {}),
   })
-  if (unread) endAfterDraining(request, response, bytes)
+  if (unread && !isBrokenOff(request)) endAfterDraining(request, response, bytes)
   else response.end(bytes)
 }
 

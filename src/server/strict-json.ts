@@ -1,6 +1,6 @@
 /**
  * JSON that every reader understands alike: no duplicate keys, no invalid UTF-8, no BOM, nothing
- * after the value, and no deeper than 64.
+ * after the value, no deeper than 64, and no number beyond what a double holds.
  *
  * `JSON.parse` is the judge of the grammar; what it lets through and others read differently is
  * looked for here.
@@ -27,7 +27,17 @@ export function parseBody(bytes: Buffer): RequestBody {
   const { duplicateKey, depth, members } = scanJson(text, MAX_DEPTH)
   if (duplicateKey) throw malformed('The body has a key twice')
   if (depth > MAX_DEPTH) throw malformed('The body is nested too deeply')
+  // Infinity to one reader, an error to the next, an exact number to the third.
+  if (MAY_OVERFLOW.test(text) && overflows(value)) throw malformed('The body has a number that is too large')
   return { bytes, text, value, members }
+}
+
+/** An exponent of three digits, or more digits than a double has places; in a string it means nothing. */
+const MAY_OVERFLOW = /[0-9][eE]\+?0*[0-9]{3}|[0-9]{308}/
+
+function overflows(value: unknown): boolean {
+  if (typeof value === 'number') return !Number.isFinite(value)
+  return typeof value === 'object' && value !== null && Object.values(value).some(overflows)
 }
 
 function malformed(title: string): GatewayError {

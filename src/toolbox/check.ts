@@ -1,5 +1,5 @@
 /**
- * `check`: the config, then the policy: OPA's strict mode, types by the published input schema, builtins that
+ * `check`: the config, the files it leads to, then the policy: OPA's strict mode, types by the published input schema, builtins that
  * are not offered, answers of the wrong shape, and a lint for what hurts at a gate.
  */
 import { statSync } from 'node:fs'
@@ -13,13 +13,14 @@ import { lint } from '../policy/lint/lint.ts'
 import { type LoadNeeds, load } from '../policy/load.ts'
 import { requireOpa } from '../policy/opa-command.ts'
 import { isTest, readSource, type Snapshot, SourceError } from '../policy/source.ts'
+import { fileFindings } from './check-files.ts'
 import { configFor, shownPath } from './config.ts'
 import { CommandExit, EXIT, print, printFindings, type ReportFormat } from './output.ts'
 import { settingOf } from './setting.ts'
 
 export async function check(configFile: string, format: ReportFormat): Promise<void> {
   const config = configFor(configFile, format)
-  const findings = await policyFindings(config)
+  const findings = [...fileFindings(configFile, config, Date.now()), ...(await policyFindings(config))]
   if (format === 'json' || findings.length > 0) printFindings(findings, format)
   if (findings.some(({ severity }) => severity === 'error')) throw new CommandExit(EXIT.findings)
   if (format !== 'pretty') return

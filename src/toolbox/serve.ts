@@ -8,6 +8,7 @@ import type { GatewayConfig } from '../contract/config.schema.ts'
 import { createGateway, type Gateway } from '../gateway/gateway.ts'
 import { createOperatorLog, LOG_LEVELS, type LogLevel, type OperatorLog } from '../telemetry/operator-log.ts'
 import { watchPath } from '../watcher.ts'
+import { fileFindings } from './check-files.ts'
 import { configFor, shownPath } from './config.ts'
 import { CommandFailure, EXIT } from './output.ts'
 
@@ -17,16 +18,21 @@ export async function serve(file: string): Promise<void> {
   // A file that may not grow any more is an audit failure, not the end of the process.
   process.on('SIGXFSZ', () => {})
   const config = configFor(file, 'pretty')
-  const gateway = await started(file, config, log)
-  const follow = followConfig(file, config, gateway, log)
+  let gateway: Gateway | undefined
+  let follow = (): void => {}
+  // From the first moment: unhandled, this signal would end the process.
+  process.on('SIGHUP', () => {
+    follow()
+    void gateway?.reloadPolicy()
+  })
+  for (const { code, file: found, message } of fileFindings(file, config, Date.now()))
+    log.warn(code, { file: found, message })
+  gateway = await started(file, config, log)
+  follow = followConfig(file, config, gateway, log)
   const watcher = watchPath(path.resolve(file), follow)
   // Before anybody knows that it runs, and may stop it.
   const stopAsked = stopSignal(log)
   log.info('listening', { url: gateway.url, admin_url: gateway.adminUrl })
-  process.on('SIGHUP', () => {
-    follow()
-    void gateway.reloadPolicy()
-  })
   await stopAsked
   await watcher.close()
   await gateway.stop()
@@ -42,7 +48,9 @@ function logLevel(text = 'info'): LogLevel {
 
 async function started(file: string, config: GatewayConfig, log: OperatorLog): Promise<Gateway> {
   try {
-    const stateFolder = path.join(path.dirname(path.resolve(file)), '.sallyport')
+    // The name that systemd has for it; beside a config that is mounted nothing can be written.
+    const stateFolder =
+      process.env.STATE_DIRECTORY || path.join(path.dirname(path.resolve(file)), '.sallyport')
     return await createGateway({ config, log, policyShownAs: shownPath(config.policy.path), stateFolder })
   } catch (error) {
     throw new CommandFailure(EXIT.failure, `the gateway cannot start: ${(error as Error).message}`)

@@ -29,6 +29,8 @@ export function upstreamHeaders(
     const allowed = FORWARDED.includes(name) || name.startsWith('openai-') || pool.forwardHeaders.has(name)
     if (allowed && !isForbidden(name) && !named.has(name)) sent[name] = value
   }
+  if (facts.bodyLength && !JSON_TYPE.test(sent['content-type'] ?? ''))
+    sent['content-type'] = 'application/json'
   sent['x-request-id'] = facts.requestId
   for (const name of facts.rewrite?.remove ?? []) delete sent[name.toLowerCase()]
   for (const [name, value] of Object.entries(facts.rewrite?.set ?? {})) {
@@ -39,6 +41,9 @@ export function upstreamHeaders(
   if (facts.bodyLength !== undefined) sent['content-length'] = String(facts.bodyLength)
   return sent
 }
+
+/** The policy read the body as JSON in UTF-8; a name for it that makes a server read it otherwise is not sent on. */
+const JSON_TYPE = /^application\/(?:[a-z0-9.-]+\+)?json *(?:; *charset="?utf-8"? *)?$/i
 
 function isForbidden(name: string): boolean {
   return (

@@ -45,7 +45,13 @@ const withTarget = (members: string): string =>
 describe('the smallest useful config', () => {
   it('is one pool with one target; all else is as the contract says', () => {
     expect(good(`{"policy": {"path": "rules"}, ${POOLS}}`)).toEqual({
-      listen: { host: '127.0.0.1', port: 8080, drain: '30s', trustedProxies: [] },
+      listen: {
+        host: '127.0.0.1',
+        port: 8080,
+        drain: '30s',
+        timeouts: { headers: '10s', body: '60s', idle: '65s', stalled: '30s' },
+        trustedProxies: [],
+      },
       access: { webhooks: [] },
       admin: { host: '127.0.0.1', port: 8081 },
       policy: {
@@ -394,6 +400,23 @@ describe('values that are each right and wrong together', () => {
       { code: 'window_too_long' },
     ])
     good(`{${POOLS}, "limits": {"unauthenticated": {"limit": 1, "window": "24d"}}}`)
+  })
+
+  it('a time-out longer than a timer can hold is refused: it would fire at once', () => {
+    expect(bad(`{${POOLS}, "listen": {"timeouts": {"idle": "30d"}}}`)).toMatchObject([
+      { code: 'timeout_too_long' },
+    ])
+    good(`{${POOLS}, "listen": {"timeouts": {"idle": "24d"}}}`)
+  })
+
+  it.each([
+    `{"pools": {"x": {"models": ["a"], "targets": [{"url": "http://user@a"}]}}}`,
+    `{"pools": {"x": {"models": ["a"], "targets": [{"url": "https://user:secret@a/b"}]}}}`,
+    `{${POOLS}, "policy": {"path": "https://user:secret@a/bundle.tar.gz"}}`,
+  ])('a credential inside of a URL is refused, and not repeated: %s', text => {
+    const findings = bad(text)
+    expect(findings).toMatchObject([{ code: 'credential_in_url' }])
+    expect(JSON.stringify(findings)).not.toContain('secret')
   })
 })
 

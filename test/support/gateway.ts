@@ -10,6 +10,7 @@ import { createInterface } from 'node:readline'
 import { setImmediate } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { newApiKey } from '../../src/identity/api-key.ts'
+import { searchForLeaks, secretsOf, type Told, toldByRunning, toldInFiles } from './leaks.ts'
 
 export const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url))
 export const REFERENCE_POLICIES = fileURLToPath(new URL('../../policies', import.meta.url))
@@ -47,6 +48,8 @@ export interface GatewayOptions {
   readonly configFile?: string
   /** Where its standard output goes: a file descriptor. */
   readonly stdout?: number
+  /** What the shell lets it have, such as `-n 64` files, or `-f 40` blocks in one: see `ulimit`. */
+  readonly ulimit?: string
   /** Reuse the folder of a gateway that was stopped or killed. */
   readonly folder?: string
 }
@@ -70,6 +73,8 @@ export interface RunningGateway {
   readonly process: ChildProcess
   /** Secrets, by principal. */
   readonly keys: Readonly<Record<string, string>>
+  /** What it must not tell anybody; searched for in all that it told, when it ends. */
+  readonly secrets: Set<string>
   /** Writes files of the policy folder. */
   writePolicy(files: Readonly<Record<string, string>>): void
   /** Resolves with the first line of the log, past or to come, that fits and was not handed out before. */
@@ -138,7 +143,12 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Runnin
   const folder = options.folder ?? newFolder()
   const keys = options.configFile === undefined ? prepare(folder, options) : {}
   const config = options.configFile ?? 'gateway.config.json'
-  const child = spawn(process.execPath, [options.cli ?? CLI, 'serve', '--config', config], {
+  const command = [process.execPath, options.cli ?? CLI, 'serve', '--config', config]
+  const [program = '', ...args] =
+    options.ulimit === undefined
+      ? command
+      : ['sh', '-c', `ulimit ${options.ulimit}; exec "$0" "$@"`, ...command]
+  const child = spawn(program, args, {
     cwd: folder,
     env: environment(options.env),
     stdio: ['ignore', options.stdout ?? 'ignore', 'pipe'],
@@ -147,6 +157,8 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Runnin
   const handedOut = new Set<LogLine>()
   const readers = new Set<() => void>()
   const other: string[] = []
+  const { token } = (options.config?.admin ?? {}) as { token?: string }
+  const secrets = new Set([...Object.values(keys), ...secretsOf(options.config)])
   createInterface({ input: child.stderr as NodeJS.ReadableStream }).on('line', text => {
     if (text.startsWith('{')) lines.push(JSON.parse(text) as LogLine)
     else other.push(text)
@@ -180,12 +192,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Runnin
     })
   }
 
-  const auditFile = path.join(folder, 'audit.jsonl')
-  const audit = (): AuditRecord[] =>
-    readFileSync(auditFile, 'utf8')
-      .split('\n')
-      .filter(line => line.endsWith('}'))
-      .map(line => JSON.parse(line) as AuditRecord)
+  const audit = (): AuditRecord[] => auditLines(folder).map(line => JSON.parse(line) as AuditRecord)
 
   const listening = await logged('listening')
   const gateway: RunningGateway = {
@@ -194,6 +201,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Runnin
     adminUrl: String(listening.admin_url),
     process: child,
     keys,
+    secrets,
     writePolicy: files => writeFiles(path.join(folder, 'policies'), files),
     logged,
     log: () => lines,
@@ -210,14 +218,28 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Runnin
       runCommand(args, { cwd: folder, ...(options.env ? { env: { ...options.env } } : {}) }),
     async stop(signal = 'SIGTERM') {
       running.delete(gateway)
-      if (child.exitCode !== null || child.signalCode !== null) return child.exitCode
-      child.kill(signal)
-      const [code] = await once(child, 'close')
-      return code as number | null
+      const told: Told[] = []
+      let code = child.exitCode
+      if (child.exitCode === null && child.signalCode === null) {
+        const closed = once(child, 'close')
+        if (signal === 'SIGKILL') told.push(...(await toldByRunning(child, gateway.adminUrl, token)))
+        child.kill(signal)
+        code = (await closed)[0] as number | null
+      }
+      told.push({ where: 'its log', text: JSON.stringify(lines) + other.join('\n') }, ...toldInFiles(folder))
+      searchForLeaks(told, secrets)
+      return code
     },
   }
   running.add(gateway)
   return gateway
+}
+
+/** The whole lines that are in the audit file of a gateway now. */
+export function auditLines(folder: string): string[] {
+  return readFileSync(path.join(folder, 'audit.jsonl'), 'utf8')
+    .split('\n')
+    .filter(line => line.endsWith('}'))
 }
 
 /** Writes what the gateway will read. @returns The secrets of the keys. */
@@ -270,6 +292,7 @@ export function chat(
   gateway: RunningGateway,
   { key = gateway.keys.dev, body, headers, signal }: ChatOptions = {},
 ): Promise<Response> {
+  if (key) gateway.secrets.add(key)
   return fetch(`${gateway.url}/v1/chat/completions`, {
     method: 'POST',
     headers: {

@@ -10,6 +10,12 @@ export const listen = section('The public listener', {
     pattern: DURATION_PATTERN,
     description: 'How long running requests may finish at SIGTERM',
   },
+  timeouts: section('How long a client may take; it is cut off then', {
+    headers: { ...duration('10s'), description: 'To send the head of a request' },
+    body: { ...duration('60s'), description: 'To send the whole of a request' },
+    idle: { ...duration('65s'), description: 'Between two requests on a connection' },
+    stalled: { ...duration('30s'), description: 'Without reading anything of an answer that waits for it' },
+  }),
   trustedProxies: {
     ...strings,
     description: 'Addresses or CIDRs of proxies that are believed about who their client is',
@@ -23,6 +29,20 @@ export const listen = section('The public listener', {
       clientCaFile: {
         ...string,
         description: 'Client certificates are asked for, and verified with these',
+      },
+      certificates: {
+        type: 'array',
+        description:
+          'More of them: a client gets the first, the one above before all, that is for the name it asks for',
+        items: section(
+          'A certificate and its key',
+          { certFile: string, keyFile: string },
+          { required: ['certFile', 'keyFile'] },
+        ),
+      },
+      hsts: {
+        ...duration(),
+        description: 'How long browsers must use TLS from now on: Strict-Transport-Security in every answer',
       },
     },
     { required: ['certFile', 'keyFile'] },
@@ -39,12 +59,27 @@ export interface TlsConfig {
   readonly certFile: string
   readonly keyFile: string
   readonly clientCaFile?: string
+  readonly certificates?: readonly CertificateConfig[]
+  readonly hsts?: string
+}
+
+export interface CertificateConfig {
+  readonly certFile: string
+  readonly keyFile: string
+}
+
+export interface ClientTimeouts {
+  readonly headers: string
+  readonly body: string
+  readonly idle: string
+  readonly stalled: string
 }
 
 export interface ListenConfig {
   readonly host: string
   readonly port: number
   readonly drain: string
+  readonly timeouts: ClientTimeouts
   readonly trustedProxies: readonly string[]
   readonly tls?: TlsConfig
 }
