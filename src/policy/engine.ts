@@ -45,15 +45,15 @@ export interface Engine {
   readonly entrypoints: readonly string[]
   readonly requiredBuiltins: readonly string[]
   /**
-   * @param inputText - The input document, as well-formed JSON text.
+   * @param inputText - The input document, as well-formed JSON text; undefined for none.
    * @returns the exact JSON text of the entrypoint's value, or undefined when it has none.
    * @throws EngineError; the next evaluation starts clean.
    */
-  evaluate(entrypoint: string, inputText: string, instant: Instant): string | undefined
+  evaluate(entrypoint: string, inputText: string | undefined, instant: Instant): string | undefined
   close(): void
 }
 
-/** An engine that also answers without an input, and to one that JSON cannot hold. */
+/** An engine that also answers to an input that JSON cannot hold. */
 export interface TermEngine extends Engine {
   /** @param input - The input as JSON text or as a term of the module's grammar; undefined for none. */
   evaluateWith(entrypoint: string, input: InputDocument | undefined, instant: Instant): string | undefined
@@ -114,7 +114,8 @@ export function createEngine(options: EngineOptions): TermEngine {
   return {
     entrypoints: [...entrypoints.keys()],
     requiredBuiltins,
-    evaluate: (entrypoint, inputText, instant) => evaluateWith(entrypoint, { json: inputText }, instant),
+    evaluate: (entrypoint, inputText, instant) =>
+      evaluateWith(entrypoint, inputText === undefined ? undefined : { json: inputText }, instant),
     evaluateWith,
     close() {
       loaded = undefined

@@ -58,7 +58,7 @@ export async function load(
     throw refused(needs, 'no_entrypoint', `the bundle has no entrypoint ${entrypoint}`)
   }
   const reads = readsFrom(bundle.manifest?.metadata?.reads)
-  const revision = createRevision(id, engine, entrypoint, reads)
+  const revision = createRevision(id, engine, entrypoint, { reads, dataText })
   try {
     await step('samples', () => trySamples(revision, needs))
     const { replay } = needs

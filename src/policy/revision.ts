@@ -26,15 +26,19 @@ export interface Revision {
    * @throws GatewayError `policy_error`: undefined, of the wrong shape, or the engine failed.
    */
   decide(inputText: string, instant: Instant): Decided
+  /** What it can be asked, such as `gateway/decision`. */
+  readonly entrypoints: readonly string[]
+  /** The base data document, JSON text. */
+  readonly dataText: string
   /** Whether the policy answers a further question, such as `gateway/access`. */
   offers(entrypoint: string): boolean
   /**
    * Asks a further question.
-   * @param inputText - The input document, JSON text.
+   * @param inputText - The input document, JSON text; undefined for none.
    * @returns The answer, JSON text; undefined where the policy has none.
    * @throws GatewayError `policy_error`: the engine failed.
    */
-  ask(entrypoint: string, inputText: string, instant: Instant): string | undefined
+  ask(entrypoint: string, inputText: string | undefined, instant: Instant): string | undefined
   close(): void
 }
 
@@ -48,11 +52,18 @@ export class UndefinedDecision extends GatewayError {
 const validate = compileSchema(decisionSchema)
 const MOST_REMEMBERED = 1000
 
+export interface RevisionFacts {
+  /** What of the input the policy can look at; anything unless told. */
+  readonly reads?: Reads
+  /** The base data document, JSON text. */
+  readonly dataText?: string
+}
+
 export function createRevision(
   id: string,
   engine: Engine,
   entrypoint: string,
-  reads: Reads = READS_ANYTHING,
+  { reads = READS_ANYTHING, dataText = '{}' }: RevisionFacts = {},
 ): Revision {
   const remembered = new Map<string, Decided>()
 
@@ -69,7 +80,7 @@ export function createRevision(
 
   const offers = (asked: string): boolean => engine.entrypoints.includes(asked)
 
-  function ask(asked: string, inputText: string, instant: Instant): string | undefined {
+  function ask(asked: string, inputText: string | undefined, instant: Instant): string | undefined {
     if (!offers(asked)) return undefined
     try {
       return engine.evaluate(asked, inputText, instant)
@@ -79,7 +90,8 @@ export function createRevision(
     }
   }
 
-  return { id, reads, decide, offers, ask, close: () => engine.close() }
+  const { entrypoints } = engine
+  return { id, reads, entrypoints, dataText, decide, offers, ask, close: () => engine.close() }
 }
 
 function checked(text: string): Decision {

@@ -27,7 +27,8 @@ const finding = (message: string): Finding => ({
 /** A source that a test changes: its text is its digest, and says what becomes of it. */
 function revision(id: string, close: () => void = () => {}): Revision {
   const decide = () => ({ decision: { allow: false }, text: '' }) as const
-  return { id, reads: READS_ANYTHING, decide, offers: () => false, ask: () => undefined, close }
+  const facts = { id, reads: READS_ANYTHING, entrypoints: [], dataText: '{}' }
+  return { ...facts, decide, offers: () => false, ask: () => undefined, close }
 }
 
 function world(needs: Partial<ActivationNeeds> = {}) {

@@ -8,14 +8,14 @@ const INSTANT = { nowNs: 0n, seed: 's' }
 
 /** An engine that answers what a test says, and remembers what it was asked. */
 function engineOf(answer: (input: string) => string | undefined) {
-  const asked: string[][] = []
+  const asked: (string | undefined)[][] = []
   let closed = false
   const engine: Engine = {
     entrypoints: ['gateway/decision'],
     requiredBuiltins: [],
     evaluate(entrypoint, input) {
       asked.push([entrypoint, input])
-      return answer(input)
+      return answer(input ?? '')
     },
     close: () => {
       closed = true
