@@ -197,11 +197,16 @@ function valueAt(root: unknown, at: JsonPath): unknown {
 function resolvePaths(config: GatewayConfig, folder: string): GatewayConfig {
   const absolute = (name: string): string => path.resolve(folder, name)
   const { tls } = config.listen
+  const adminTls = config.admin.tls
   const source = (name: string): string => (isUrl(name) ? name : absolute(name))
   const keys: string | readonly string[] = config.policy.signature.publicKeyFile ?? []
   return {
     ...config,
     listen: { ...config.listen, ...(tls ? { tls: tlsPaths(tls, absolute) } : {}) },
+    admin: {
+      ...config.admin,
+      ...(adminTls ? { tls: { ...adminTls, ...tlsPaths(adminTls, absolute) } } : {}),
+    },
     policy: {
       ...config.policy,
       path: source(config.policy.path),

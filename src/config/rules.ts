@@ -36,7 +36,9 @@ export function judge(config: GatewayConfig): Objection[] {
 }
 
 function adminNeedsToken({ admin }: GatewayConfig): Objection[] {
-  if (isLoopback(admin.host) || admin.token !== undefined) return []
+  const { host, token, tokens, tls } = admin
+  const isKept = token !== undefined || tokens.length > 0 || tls?.clientCaFile !== undefined
+  if (isLoopback(host) || isKept) return []
   const message = 'required, because admin.host is not a loopback address'
   return [{ code: 'admin_without_token', path: ['admin', 'token'], message }]
 }

@@ -6,6 +6,7 @@
 import { GatewayError } from '../contract/errors.ts'
 import type { RequestBody, RequestFacts } from '../contract/request.ts'
 import { compileSchema } from '../contract/schema.ts'
+import type { EpochMs } from '../contract/units.ts'
 import { claimsOf } from '../limits/admit.ts'
 import type { Claim, Ledger, Standing } from '../limits/ledger.ts'
 import { imaginedFacts } from '../server/intake.ts'
@@ -22,6 +23,8 @@ export interface OwnApi {
   answer(visit: Visit, facts: RequestFacts, asker: Asker, body: RequestBody | undefined): Promise<OwnAnswer>
   /** Remembers which limits the policy named for a principal. */
   remember(principal: string, claims: readonly Claim[]): void
+  /** How the limits stand that the policy named lately, each once. */
+  standings(now: EpochMs): readonly Standing[]
 }
 
 export interface OwnApiNeeds {
@@ -105,6 +108,13 @@ export function createOwnApi({ ledger, pools, questions, accessApi }: OwnApiNeed
       if (latest.get(principal) === claims) return
       if (latest.size >= MOST_REMEMBERED) latest.clear()
       latest.set(principal, claims)
+    },
+    standings(now) {
+      const claims = new Map<string, Claim>()
+      for (const named of latest.values()) {
+        for (const claim of named) claims.set(JSON.stringify([claim.name, claim.unit, claim.key]), claim)
+      }
+      return ledger.look([...claims.values()], now)
     },
   }
 }

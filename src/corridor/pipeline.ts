@@ -16,8 +16,8 @@ import { GENERATING, type Principal } from '../contract/input.schema.ts'
 import type { RequestFacts } from '../contract/request.ts'
 import type { EpochMs } from '../contract/units.ts'
 import { admit, claimsOf, LimitRefusal } from '../limits/admit.ts'
-import { type Expectation, expectedAmounts, type Pricing, priceFor } from '../limits/amounts.ts'
-import type { Ledger } from '../limits/ledger.ts'
+import { type Expectation, expectedAmounts, type Pricing, priceFor, usedAmounts } from '../limits/amounts.ts'
+import type { Ledger, Standing } from '../limits/ledger.ts'
 import { rateHeaders } from '../limits/rate-headers.ts'
 import type { Candidate } from '../policy/candidate.ts'
 import { EngineError } from '../policy/engine-error.ts'
@@ -86,6 +86,8 @@ export interface Pipeline {
   handle(request: IncomingMessage, response: ServerResponse): Promise<void>
   /** Requests that have not ended. */
   running(): number
+  /** How the limits stand that the policy named lately. */
+  standings(): readonly Standing[]
   /** Ends what still runs, in its own protocol. */
   drain(): void
   /** Ends what stands on a grant that is over, unless the policy allows it all the same. */
@@ -277,6 +279,7 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
   return {
     handle,
     running: () => visits.size,
+    standings: () => ownApi.standings(now()),
     drain() {
       for (const visit of visits) {
         if (visit.stop) visit.stop('drained')

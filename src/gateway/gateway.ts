@@ -10,12 +10,16 @@ import { createPassage } from '../corridor/passage.ts'
 import { createPipeline } from '../corridor/pipeline.ts'
 import { createRecorder } from '../corridor/recorder.ts'
 import { createCandidate } from '../policy/candidate.ts'
+import { nowNsOf, query } from '../policy/query.ts'
 import { createAdminListener } from '../server/admin-listener.ts'
 import { createTrustedProxies } from '../server/forwarded.ts'
+import { newId } from '../server/ids.ts'
 import { createPublicListener } from '../server/public-listener.ts'
+import { createJournal } from '../telemetry/journal.ts'
 import { createMetrics, type Metrics } from '../telemetry/metrics.ts'
 import type { OperatorLog } from '../telemetry/operator-log.ts'
 import { createCarriers } from '../upstreams/carriers.ts'
+import { createPulse } from '../telemetry/pulse.ts'
 import { createDeadlines } from '../upstreams/deadlines.ts'
 import { createDispatcher } from '../upstreams/dispatcher.ts'
 import { createHealth } from '../upstreams/health.ts'
@@ -33,6 +37,7 @@ import { createProviders } from './identity.ts'
 import { createKeys } from './keys.ts'
 import { openCandidate, openPolicy } from './policies.ts'
 import { rollBack } from './rollback.ts'
+import { everySecond, handingOn, nearestEnd, operatorsOf, withPulse } from './seeing.ts'
 import { createSettings } from './settings.ts'
 import { openSharedState } from './shared-state.ts'
 import { accessStatus, poolStatus, queueGauges, readiness, targetGauges } from './status.ts'
@@ -80,39 +85,17 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const steady = (): number => origin + performance.now()
   const startedAt = now()
 
-  const metrics: Metrics = createMetrics({
-    models: () => pools.models(),
-    targets: () => targetGauges(pools, steady()),
-    queues: () => queueGauges(pools, places),
-    grants: () => access.directory.activeCount(now()),
-  })
-  const pools = createPools({
-    now: steady,
-    random: Math.random,
-    queued: name => places.queued(name),
-    readTls: readTargetTls,
-  })
-  const deadlines = createDeadlines(steady)
-  const places = createPlaces({ pools, deadlines, now: steady })
-  const health = createHealth({
-    pools,
-    deadlines,
-    probe,
-    now: steady,
-    random: Math.random,
-    onNews: places.look,
-  })
-  const carrier = createCarriers(createDispatcher(steady), createProxy(steady))
+  const pulse = createPulse({ now, everySecond })
+  const counted: Metrics = createMetrics({ models: () => pools.models(), inFlight: () => inFlightOf(pools) })
+  const metrics = withPulse(counted, pulse)
+  const pools = createPools({ now: steady, onChange: (pool, target, up) => metrics.target(pool, target, up) })
   pools.configure(config.pools)
   const proxies = createTrustedProxies(config.listen.trustedProxies)
   const tlsFiles = config.listen.tls
   const tls = tlsFiles && readTls(tlsFiles)
 
-  const shared = await openSharedState({ config: config.store, log, metrics, now })
-  const keys = createKeys({ store: shared.store, onFailure: config.store.onFailure, log, now })
-  await keys.configure(config.identity.apiKeys)
-  const stateFolder = path.resolve(options.stateFolder ?? '.sallyport')
-  const audit = await openAudit({ config, log, metrics, stateFolder, now, random: Math.random })
+  const journal = createJournal({ run: startedAt.toString(36) })
+  const audit = handingOn(await openAudit(config, log, metrics, now), journal)
   const labels = { app: 'sallyport', version: VERSION }
   const record = (event: string, facts?: object): void =>
     void audit.write(eventRecord(event, now(), facts)).catch(() => {})
@@ -200,24 +183,40 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       ),
   })
   let stopping = false
+  const adminTlsFiles = config.admin.tls
+  const adminTls = adminTlsFiles && readTls(adminTlsFiles)
   const adminListener = createAdminListener({
-    token: config.admin.token,
-    ready: () => readiness(stopping, policy, audit, pools, shared.store),
+    operators: operatorsOf(config.admin),
+    tls: adminTls,
+    ready: () => readiness(stopping, policy, audit, pools),
     status,
     usage: query => answerUsage(shared.store.usage, query, now()),
     metrics: async () => ({ contentType: metrics.contentType, text: await metrics.text() }),
+    journal,
+    live: pulse,
+    limits: () => ({ limits: nearestEnd(pipeline.standings()) }),
+    opa: {
+      version: VERSION,
+      revision: () => policy.current()?.id,
+      query(path, inputText) {
+        const revision = policy.current()
+        const nowNs = nowNsOf(inputText) ?? BigInt(now()) * 1_000_000n
+        return revision && query(revision, { path, inputText, instant: { nowNs, seed: newId(now()) } })
+      },
+    },
     async reloadPolicy() {
       await policy.reload()
       return policy.status()
     },
     rollbackPolicy: revision => rollBack(policy, revision),
-    access: createAccessOperator({ access, policy, now, record }),
+    audited: (event, facts) => audit.write(eventRecord(event, now(), facts)),
   })
 
   health.follow()
   await Promise.all([policy.reload(), candidateSource?.reload(), jit.open()])
   const watchers: Watcher[] = [providers, keys]
   if (tls) watchers.push(watchTls(tlsFiles, tls, log, publicListener.renewTls))
+  if (adminTls) watchers.push(watchTls(adminTlsFiles, adminTls, log, adminListener.renewTls))
   if (config.policy.watch) {
     watchers.push(policy.watch())
     if (candidateSource) watchers.push(candidateSource.watch())
@@ -266,7 +265,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
 
   return {
     url: urlOf(config.listen.host, port, tls ? 'https' : 'http'),
-    adminUrl: urlOf(config.admin.host, adminPort),
+    adminUrl: urlOf(config.admin.host, adminPort, adminTls ? 'https' : 'http'),
     applyConfig,
     reloadPolicy: policy.reload,
     status,

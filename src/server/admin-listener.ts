@@ -1,107 +1,217 @@
 /**
- * The admin listener: health, readiness, metrics, status, and what an operator may do.
- *
- * On loopback without a token; anywhere else a token is demanded of everything but the two probes.
+ * The admin listener: health, metrics, status, decisions, OPA's data API, the page, and what an operator
+ * may do. Who may come is told in `operators.ts`.
  */
-import { hash, timingSafeEqual } from 'node:crypto'
-import http from 'node:http'
+import http, { type IncomingMessage, type ServerResponse } from 'node:http'
+import https from 'node:https'
 import express, { type NextFunction, type Request, type Response } from 'express'
 import { errorBody } from '../contract/errors.ts'
+import { BadFilter, createDecisionFeed, type DecisionJournal } from './decision-feed.ts'
+import { openEventStream, wantsEvents } from './event-stream.ts'
+import { createOpaApi, type OpaApiNeeds } from './opa-api.ts'
+import { createOperators, isFromAnotherSite, type Operator, type OperatorsNeeds } from './operators.ts'
+import { PAGE_POLICY, pageFile } from './page.ts'
+import { secureContext, type TlsMaterial } from './public-listener.ts'
 
 export interface AdminListener {
   /** @returns The port. */
   listen(host: string, port: number): Promise<number>
+  /** For new connections. */
+  renewTls(material: TlsMaterial): void
   close(): Promise<void>
 }
 
 export interface AdminListenerNeeds {
-  readonly token: string | undefined
+  readonly operators: OperatorsNeeds
+  /** Undefined: plain HTTP. */
+  readonly tls: TlsMaterial | undefined
   ready(): { readonly ok: boolean; readonly checks: Readonly<Record<string, boolean>> }
-  status(): object
-  /** @param query - `by` and `since`, where they were given. */
-  usage(query: { readonly by?: string; readonly since?: string }): Promise<AdminAnswer>
+  status(): object | Promise<object>
   metrics(): Promise<{ readonly contentType: string; readonly text: string }>
+  readonly journal: DecisionJournal
+  readonly live: LiveTraffic
+  /** How the limits stand that were named lately, the one nearest its end first. */
+  limits(): object | Promise<object>
+  readonly opa: OpaApiNeeds
   reloadPolicy(): Promise<object>
   /** @param revision - Without one: what was in force before. */
-  rollbackPolicy(revision: string | undefined): AdminAnswer
-  readonly access: AdminAccess
+  rollbackPolicy(revision: string | undefined): { readonly status: number; readonly body: object }
+  /** Rejects when the event cannot be written; then nothing is done. */
+  audited(event: string, facts: object): Promise<void>
 }
 
-export interface AdminAnswer {
-  readonly status: number
-  readonly body: object
+export interface LiveTraffic {
+  /** The last minutes, second by second. */
+  snapshot(): object
+  /** @returns what ends it. */
+  follow(listener: (second: object) => void): () => void
 }
 
-/** What is asked for and granted, and an operator's word on it. */
-export interface AdminAccess {
-  requests(): AdminAnswer
-  grants(): AdminAnswer
-  decide(id: string, approve: boolean, comment: string | null): Promise<AdminAnswer>
-  revoke(grantId: string, comment: string | null): Promise<AdminAnswer>
-}
+const MOST_QUESTION = '8mb'
 
 export function createAdminListener(needs: AdminListenerNeeds): AdminListener {
+  const operators = createOperators(needs.operators)
+  const feed = createDecisionFeed(needs.journal)
+  const data = createOpaApi(needs.opa)
   const app = express()
   app.disable('x-powered-by')
   app.disable('etag')
-  app.get('/healthz', (_request, response) => void response.json({ ok: true }))
-  app.get('/readyz', (_request, response) => {
-    const ready = needs.ready()
-    response.status(ready.ok ? 200 : 503).json(ready)
-  })
-  app.use(guard(needs.token))
-  app.use(refuseBrowsers)
-  app.get('/metrics', async (_request, response) => {
-    const { contentType, text } = await needs.metrics()
-    response.set('content-type', contentType).send(text)
-  })
-  app.get('/status', (_request, response) => void response.json(needs.status()))
-  app.get('/usage', async (request, response) => {
-    const { by, since } = request.query
-    const { status, body } = await needs.usage({
-      ...(by === undefined ? {} : { by: String(by) }),
-      ...(since === undefined ? {} : { since: String(since) }),
-    })
-    if (status === 200) {
-      response.json(body)
+  app.use(shield)
+
+  /** Any other method is told which there are. */
+  function route(path: string, methods: Partial<Record<'get' | 'post', express.RequestHandler[]>>): void {
+    const at = app.route(path)
+    if (methods.get) at.get(...methods.get)
+    if (methods.post) at.post(...methods.post)
+    at.all((_request, response) => notAllowed(response, Object.keys(methods)))
+  }
+
+  function shield(request: Request, response: Response, next: NextFunction): void {
+    response.set(SHIELD)
+    if (!operators.knows(request.headers.host)) refuse(response, 403, 'forbidden', 'Not by this name')
+    else next()
+  }
+
+  function guard(request: Request, response: Response, next: NextFunction): void {
+    const operator = operators.identify(request)
+    if (operator) {
+      response.locals.operator = operator
+      next()
       return
     }
-    const { code, message } = body as { code: string; message: string }
-    response
-      .status(status)
-      .type('json')
-      .send(errorBody(code, status, message))
-  })
-  app.post('/policy/reload', async (_request, response) => void response.json(await needs.reloadPolicy()))
-  app.post('/policy/rollback', express.json({ type: () => true, limit: '4kb' }), (request, response) => {
-    const { revision } = (request.body ?? {}) as { revision?: unknown }
-    if (revision !== undefined && typeof revision !== 'string') {
-      invalid(response, 'revision is not a string')
-      return
+    response.set('www-authenticate', 'Bearer realm="sallyport admin"')
+    refuse(response, 401, 'unauthenticated', 'The admin token is needed')
+  }
+
+  /** Only for who operates, never for a page of another site, and on record before it is done. */
+  function change(name: string, facts: (request: Request) => object = () => ({})): express.RequestHandler {
+    return async (request, response, next) => {
+      const { address, ...by } = response.locals.operator as Operator
+      const event = { by, address, ...facts(request) }
+      if (by.role !== 'operate') {
+        await needs.audited('admin.refused', { action: name, ...event }).catch(() => {})
+        return refuse(response, 403, 'forbidden', 'This token may read, and not operate')
+      }
+      try {
+        await needs.audited(`admin.${name}`, event)
+      } catch {
+        response.set('retry-after', '5')
+        return refuse(response, 503, 'audit_unavailable', 'The audit log cannot be written')
+      }
+      next()
     }
-    const { status, body } = needs.rollbackPolicy(revision)
-    response.status(status).json(body)
+  }
+
+  route('/healthz', { get: [(_request, response) => void response.json({ ok: true })] })
+  route('/readyz', {
+    get: [
+      (_request, response) => {
+        const ready = needs.ready()
+        response.status(ready.ok ? 200 : 503).json(ready)
+      },
+    ],
   })
-  addAccess(app, needs.access)
-  app.use(
-    (_request, response) =>
-      void response
-        .status(404)
-        .type('json')
-        .send(errorBody('not_found', 404, 'There is nothing at this address')),
-  )
-  app.use((error: unknown, _request: Request, response: Response, _next: NextFunction) => {
-    if (Number((error as { status?: unknown }).status) < 500) {
-      invalid(response, 'The request is malformed')
-      return
-    }
-    response
-      .status(500)
-      .type('json')
-      .send(errorBody('server_error', 500, 'The gateway failed'))
+  // What OPA's clients ask before they ask anything else.
+  route('/health', {
+    get: [
+      (request, response) => {
+        const wantsPolicy = 'bundles' in request.query || 'plugins' in request.query
+        const well = !wantsPolicy || needs.opa.revision() !== undefined
+        response.status(well ? 200 : 500).json({})
+      },
+    ],
+  })
+  route('/', { get: [(_request, response) => response.redirect('/ui/')] })
+  app.use('/ui', (request, response) => {
+    if (request.method !== 'GET' && request.method !== 'HEAD') return notAllowed(response, ['get'])
+    if (request.originalUrl.split('?', 1)[0] === '/ui') return response.redirect('/ui/')
+    const file = pageFile(request.path.slice(1))
+    if (!file) return notFound(response)
+    response.set('content-security-policy', PAGE_POLICY)
+    response.set('content-type', file.contentType).send(file.bytes)
   })
 
-  const server = http.createServer(app)
+  app.use(guard)
+  app.use((request, response, next) => {
+    if (request.method !== 'GET' && request.method !== 'HEAD' && isFromAnotherSite(request))
+      refuse(response, 403, 'forbidden', 'Not from a page of another site')
+    else next()
+  })
+  route('/metrics', {
+    get: [
+      async (_request, response) => {
+        const { contentType, text } = await needs.metrics()
+        response.set('content-type', contentType).send(text)
+      },
+    ],
+  })
+  route('/status', { get: [async (_request, response) => void response.json(await needs.status())] })
+  route('/limits', { get: [async (_request, response) => void response.json(await needs.limits())] })
+  route('/operator', { get: [(_request, response) => void response.json(response.locals.operator)] })
+  route('/live', { get: [(request, response) => answerLive(request, response)] })
+  route('/decisions', { get: [(request, response) => feed.answer(request, response, queryOf(request))] })
+  route('/decisions/:id', {
+    get: [
+      (request, response) => {
+        const text = feed.find(String(request.params.id))
+        if (text === undefined) notFound(response)
+        else response.type('json').send(text)
+      },
+    ],
+  })
+  app.use('/v1/data', express.raw({ type: () => true, limit: MOST_QUESTION }), (request, response) => {
+    if (request.method !== 'GET' && request.method !== 'POST') return notAllowed(response, ['get', 'post'])
+    const { method, path } = request
+    const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)
+    const { status, text } = data({ method, path, query: queryOf(request), body })
+    response.status(status).set('content-type', 'application/json').send(text)
+  })
+  route('/policy/reload', {
+    post: [change('reload'), async (_request, response) => void response.json(await needs.reloadPolicy())],
+  })
+  route('/policy/rollback', {
+    post: [
+      express.json({ type: () => true, limit: '4kb' }),
+      checkRollback,
+      change('rollback', request => ({ revision: revisionIn(request) ?? null })),
+      (request, response) => {
+        const { status, body } = needs.rollbackPolicy(revisionIn(request) as string | undefined)
+        response.status(status).json(body)
+      },
+    ],
+  })
+  app.use((_request, response) => notFound(response))
+  app.use((error: unknown, _request: Request, response: Response, _next: NextFunction) => {
+    if (response.headersSent) return void response.destroy()
+    if (error instanceof BadFilter) return refuse(response, 400, 'invalid_request', error.message)
+    const status = Number((error as { status?: unknown }).status)
+    if (status === 413) return refuse(response, 413, 'payload_too_large', 'The body is too large')
+    if (status < 500) return refuse(response, 400, 'invalid_request', 'The request is malformed')
+    refuse(response, 500, 'server_error', 'The gateway failed')
+  })
+
+  function answerLive(request: IncomingMessage, response: Response): void {
+    if (!wantsEvents(request)) return void response.json(needs.live.snapshot())
+    const stream = openEventStream(response, () => stop())
+    stream.send({ event: 'snapshot', data: JSON.stringify(needs.live.snapshot()) })
+    const stop = needs.live.follow(second => stream.send({ event: 'second', data: JSON.stringify(second) }))
+  }
+
+  const { tls } = needs
+  const options = { requestTimeout: 60_000, headersTimeout: 20_000 }
+  const secure =
+    tls &&
+    https.createServer(
+      {
+        ...options,
+        ...secureContext(tls),
+        requestCert: tls.ca !== undefined,
+        // Who brings no good certificate may still bring a token.
+        rejectUnauthorized: false,
+      },
+      app,
+    )
+  const server = secure ?? http.createServer(options, app)
   return {
     listen: (host, port) =>
       new Promise((resolve, reject) => {
@@ -111,6 +221,7 @@ export function createAdminListener(needs: AdminListenerNeeds): AdminListener {
           resolve((server.address() as { port: number }).port)
         })
       }),
+    renewTls: material => secure?.setSecureContext(secureContext(material)),
     close: () =>
       new Promise(resolve => {
         server.close(() => resolve())
@@ -119,69 +230,45 @@ export function createAdminListener(needs: AdminListenerNeeds): AdminListener {
   }
 }
 
-function addAccess(app: express.Express, access: AdminAccess): void {
-  const json = express.json({ type: () => true, limit: '16kb' })
-  const tell = (response: Response, { status, body }: AdminAnswer): void =>
-    void response.status(status).json(body)
-  app.get('/access/requests', (_request, response) => tell(response, access.requests()))
-  app.get('/access/grants', (_request, response) => tell(response, access.grants()))
-  for (const word of ['approve', 'deny'] as const) {
-    app.post(`/access/requests/:id/${word}`, json, async (request, response) => {
-      const comment = commentOf(request.body)
-      if (comment === undefined) return invalid(response, 'expected {"comment": "…"} or nothing')
-      tell(response, await access.decide(String(request.params.id), word === 'approve', comment))
-    })
-  }
-  app.delete('/access/grants/:id', json, async (request, response) => {
-    const comment = commentOf(request.body)
-    if (comment === undefined) return invalid(response, 'expected {"comment": "…"} or nothing')
-    tell(response, await access.revoke(String(request.params.id), comment))
-  })
+/** Nothing here is to be kept, guessed at, framed or read by another site. */
+const SHIELD = {
+  'cache-control': 'no-store',
+  'x-content-type-options': 'nosniff',
+  'x-frame-options': 'DENY',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'cross-origin-resource-policy': 'same-origin',
+  'cross-origin-opener-policy': 'same-origin',
+  'referrer-policy': 'no-referrer',
 }
 
-/** @returns Undefined for a body that is something else. */
-function commentOf(body: unknown): string | null | undefined {
-  const { comment, ...rest } = (body ?? {}) as { comment?: unknown }
-  if (Object.keys(rest).length > 0) return undefined
-  if (comment === undefined) return null
-  return typeof comment === 'string' ? comment : undefined
+function queryOf({ originalUrl }: Request): URLSearchParams {
+  const at = originalUrl.indexOf('?')
+  return new URLSearchParams(at < 0 ? '' : originalUrl.slice(at + 1))
 }
 
-function invalid(response: Response, message: string): void {
-  response
-    .status(400)
+function revisionIn({ body }: Request): unknown {
+  return (body as { revision?: unknown } | undefined)?.revision
+}
+
+function checkRollback(request: Request, response: Response, next: NextFunction): void {
+  const revision = revisionIn(request)
+  if (revision === undefined || typeof revision === 'string') next()
+  else refuse(response, 400, 'invalid_request', 'revision is not a string')
+}
+
+function notFound(response: Response): void {
+  refuse(response, 404, 'not_found', 'There is nothing at this address')
+}
+
+function notAllowed(response: Response, methods: readonly string[]): void {
+  const allowed = methods.flatMap(name => (name === 'get' ? ['GET', 'HEAD'] : [name.toUpperCase()]))
+  response.set('allow', allowed.join(', '))
+  refuse(response, 405, 'method_not_allowed', `Only ${allowed.join(', ')}`)
+}
+
+function refuse(response: Response | ServerResponse, status: number, code: string, message: string): void {
+  ;(response as Response)
+    .status(status)
     .type('json')
-    .send(errorBody('invalid_request', 400, message))
-}
-
-/** A page of another site can make a browser send a POST here; a browser then names the site. */
-function refuseBrowsers(request: Request, response: Response, next: NextFunction): void {
-  if (request.method === 'GET' || request.get('origin') === undefined) {
-    next()
-    return
-  }
-  response
-    .status(403)
-    .type('json')
-    .send(errorBody('forbidden', 403, 'Not from a web page'))
-}
-
-function guard(token: string | undefined) {
-  const wanted = token === undefined ? undefined : digest(token)
-  return (request: Request, response: Response, next: NextFunction): void => {
-    const given = /^Bearer (.+)$/i.exec(request.get('authorization') ?? '')?.[1] ?? ''
-    if (!wanted || timingSafeEqual(digest(given), wanted)) {
-      next()
-      return
-    }
-    response
-      .status(401)
-      .set('www-authenticate', 'Bearer realm="sallyport admin"')
-      .type('json')
-      .send(errorBody('unauthenticated', 401, 'The admin token is needed'))
-  }
-}
-
-function digest(text: string): Buffer {
-  return hash('sha256', text, 'buffer')
+    .send(errorBody(code, status, message))
 }

@@ -49,11 +49,49 @@ export const listen = section('The public listener', {
   ),
 })
 
-export const admin = section('The admin listener: a token is demanded unless it is on loopback', {
-  host: { ...string, default: '127.0.0.1' },
-  port: { ...port, default: 8081 },
-  token: { ...string, minLength: 16 },
-})
+const role = { enum: ['read', 'operate'], default: 'operate' } as const
+const adminToken = { ...string, minLength: 16 } as const
+
+export const admin = section(
+  'The admin listener: a token or a client certificate is demanded unless it is on loopback',
+  {
+    host: { ...string, default: '127.0.0.1' },
+    port: { ...port, default: 8081 },
+    token: { ...adminToken, description: 'Its bearer operates' },
+    tokens: {
+      type: 'array',
+      description: 'Tokens of several people and programs, told apart in the audit log',
+      default: [],
+      items: section(
+        'A token',
+        {
+          name: { ...string, description: 'Who is named in the audit log' },
+          token: adminToken,
+          role: { ...role, default: 'read', description: 'read: looks on; operate: changes things too' },
+        },
+        { required: ['name', 'token'] },
+      ),
+    },
+    hosts: {
+      ...strings,
+      description: 'Names in the Host header that are answered; those of loopback there, any elsewhere',
+      default: [],
+    },
+    tls: section(
+      'TLS; the files are watched',
+      {
+        certFile: string,
+        keyFile: string,
+        clientCaFile: {
+          ...string,
+          description: 'Client certificates that these signed are let in without a token',
+        },
+        clientRole: { ...role, description: 'What such a certificate may do' },
+      },
+      { required: ['certFile', 'keyFile'] },
+    ),
+  },
+)
 
 export interface TlsConfig {
   readonly certFile: string
@@ -88,4 +126,15 @@ export interface AdminConfig {
   readonly host: string
   readonly port: number
   readonly token?: string
+  readonly tokens: readonly AdminToken[]
+  readonly hosts: readonly string[]
+  readonly tls?: TlsConfig & { readonly clientRole: AdminRole }
+}
+
+export type AdminRole = 'read' | 'operate'
+
+export interface AdminToken {
+  readonly name: string
+  readonly token: string
+  readonly role: AdminRole
 }
