@@ -19,8 +19,7 @@ import { retryAfterMs } from '../upstreams/retry-after.ts'
 import { reportsNoUsage, rewrittenBody } from '../upstreams/rewrite.ts'
 import { protocolOf } from '../upstreams/stream-protocol.ts'
 import { answerHeaders, upstreamHeaders } from '../upstreams/upstream-headers.ts'
-import { stillAllowed } from './question.ts'
-import { contentOf, type Recorder } from './recorder.ts'
+import { contentOf, PROVIDER, type Recorder } from './recorder.ts'
 import type { MeasuredUsage, Visit } from './visit.ts'
 
 export interface Passage {
@@ -107,7 +106,9 @@ export function createPassage(needs: PassageNeeds): Passage {
     const usage = createUsageReader(streamed)
     const filter = protocolOf(answer) === 'sse' && hidesUsage(visit, facts) ? createUsageFilter() : undefined
     const kept = contentOf(visit, needs.defaultContent()) === 'all' ? keeper() : undefined
-    if (visit.described?.stream) metrics.firstToken(visit.model, (visit.firstByteMs ?? 0) / 1000)
+    const firstByteSeconds = (visit.firstByteMs ?? 0) / 1000
+    metrics.firstByte(pool.name, firstByteSeconds)
+    if (visit.described?.stream) metrics.firstToken(facts.operation, PROVIDER, visit.model, firstByteSeconds)
     writeHead(visit, answered, streamed)
     const ends = endsOf(visit, decision)
     for (const end of ends) expiries.watch(end)

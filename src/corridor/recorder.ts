@@ -11,7 +11,7 @@ import {
 } from '../audit/record.ts'
 import type { ActiveGrant } from '../contract/access.schema.ts'
 import type { AuditContent } from '../contract/decision.schema.ts'
-import type { UsageBook } from '../contract/usage.ts'
+import type { Operation } from '../contract/input.schema.ts'
 import { costOf } from '../limits/amounts.ts'
 import type { Standing } from '../limits/ledger.ts'
 import { dayOf } from '../limits/usage-report.ts'
@@ -132,6 +132,16 @@ export function createRecorder({
     )
     if (usage && visit.principal)
       metrics.tokens(visit.principal.id, visit.model, usage.inputTokens, usage.outputTokens)
+    if (visit.target && CALLS_A_MODEL.has(visit.facts?.operation ?? 'other')) {
+      metrics.operation({
+        operation: visit.facts?.operation ?? 'other',
+        provider: PROVIDER,
+        model: visit.model,
+        seconds: (performance.now() - (visit.sentAt ?? visit.began)) / 1000,
+        error: ending.outcome === 'completed' ? undefined : (refusal?.told.code ?? ending.outcome),
+        usage: usage?.estimated === false ? usage : undefined,
+      })
+    }
   }
 
   /** What was sent to a target, on the day that it came in. */
@@ -156,11 +166,17 @@ export function createRecorder({
     outcome,
     count(visit, outcome, code) {
       const seconds = (performance.now() - visit.began) / 1000
-      log.debug?.('request', { decision_id: visit.id, outcome, code, ms: rounded(seconds * 1000) })
-      metrics.request({ pool: visit.pool?.name, model: visit.model, outcome, code, seconds })
+      const { principal, pool, model } = visit
+      metrics.request({ principal: principal?.id, pool: pool?.name, model, outcome, code, seconds })
     },
   }
 }
+
+/** Targets speak OpenAI's API. */
+export const PROVIDER = 'openai'
+
+/** Those that OpenTelemetry has names for. */
+const CALLS_A_MODEL: ReadonlySet<Operation> = new Set(['chat', 'completion', 'embedding'])
 
 /** The decision may say otherwise than the config. */
 export function contentOf(visit: Visit, byDefault: AuditContent): AuditContent {

@@ -52,6 +52,8 @@ export class Visit implements AbortSignalLike, StopHandle {
   queueMs = 0
   /** The decision line is in the log, so what follows is told in an outcome line. */
   recorded = false
+  /** When the first target was asked, on the clock of `began`. */
+  sentAt: number | undefined
   firstByteMs: number | null = null
   /** What the answer took, once it is over. */
   usage: MeasuredUsage | undefined
@@ -82,16 +84,13 @@ export class Visit implements AbortSignalLike, StopHandle {
     return { 'x-request-id': this.requestId, 'x-decision-id': this.id }
   }
 
-  /** Charges what the answer took in place of what was reserved: once. */
-  settle(): void {
-    this.reservation?.settle(usedAmounts(this.usage ?? NO_USAGE, this.price))
-  }
-
-  /** A target is busy with this visit from now on. */
-  enter(place: Place): void {
-    this.#place = place
-    this.pool = place.pool
-    this.target = place.target
+  /** A target is busy with this visit from now on, and the one before no longer. */
+  enterTarget(target: Target): void {
+    this.leaveTarget()
+    this.sentAt ??= performance.now()
+    this.target = target
+    target.state.inFlight++
+    this.#busy = target
   }
 
   leaveTarget(): void {

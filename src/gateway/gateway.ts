@@ -37,12 +37,11 @@ import { createProviders } from './identity.ts'
 import { createKeys } from './keys.ts'
 import { openCandidate, openPolicy } from './policies.ts'
 import { rollBack } from './rollback.ts'
-import { everySecond, handingOn, nearestEnd, operatorsOf, withPulse } from './seeing.ts'
+import { everySecond, handingOn, mostUsed, nearestEnd, operatorsOf, withPulse } from './seeing.ts'
 import { createSettings } from './settings.ts'
-import { openSharedState } from './shared-state.ts'
-import { accessStatus, poolStatus, queueGauges, readiness, targetGauges } from './status.ts'
-import { clientTimeouts, readTls, watchTls } from './tls.ts'
-import { openAudit, recordRefusedEarly } from './trail.ts'
+import { inFlightOf, poolStatus, queuedIn, readiness } from './status.ts'
+import { readTls, watchTls } from './tls.ts'
+import { openAudit, recordMalformed } from './trail.ts'
 import { answerUsage } from './usage.ts'
 
 export interface Gateway {
@@ -86,7 +85,13 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const startedAt = now()
 
   const pulse = createPulse({ now, everySecond })
-  const counted: Metrics = createMetrics({ models: () => pools.models(), inFlight: () => inFlightOf(pools) })
+  const counted: Metrics = createMetrics({
+    models: () => pools.models(),
+    inFlight: () => inFlightOf(pools),
+    queued: () => queuedIn(pools),
+    grants: () => 0,
+    limitsUsed: () => mostUsed(pipeline.standings()),
+  })
   const metrics = withPulse(counted, pulse)
   const pools = createPools({ now: steady, onChange: (pool, target, up) => metrics.target(pool, target, up) })
   pools.configure(config.pools)

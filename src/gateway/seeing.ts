@@ -77,3 +77,11 @@ export function nearestEnd(standings: readonly Standing[]): object[] {
 export function usedShare(limit: number, remaining: number): number {
   return limit <= 0 ? 1 : Math.round((1 - Math.min(remaining, limit) / limit) * 1000) / 1000
 }
+
+/** By the name of a limit, the largest share that anybody has used of it. */
+export function mostUsed(standings: readonly Standing[]): ReadonlyMap<string, number> {
+  const most = new Map<string, number>()
+  for (const { claim, remaining } of standings)
+    most.set(claim.name, Math.max(most.get(claim.name) ?? 0, usedShare(claim.limit, remaining)))
+  return most
+}

@@ -90,7 +90,6 @@ export function queueGauges(pools: Pools, places: Pick<Places, 'queued'>): { poo
   return pools.all().map(({ name }) => ({ pool: name, depth: places.queued(name) }))
 }
 
-export function accessStatus({ directory }: Access, at: number): object {
-  const pending = directory.all().filter(({ value }) => requestState(value, at) === 'pending')
-  return { active: directory.activeCount(at), pending: pending.length }
+export function queuedIn(pools: Pools): { pool: string; count: number }[] {
+  return Object.entries(pools.facts()).map(([pool, { queued }]) => ({ pool, count: queued }))
 }

@@ -7,12 +7,27 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 
 export interface RequestFacts {
+  /** Undefined where nobody was identified. */
+  readonly principal: string | undefined
   readonly pool: string | undefined
   readonly model: string | null
   readonly outcome: string
   /** A refusal code, or `ok`. */
   readonly code: string
   readonly seconds: number
+}
+
+/** A call to a model, in the words of OpenTelemetry's conventions for generative AI. */
+export interface OperationFacts {
+  readonly operation: string
+  readonly provider: string
+  readonly model: string | null
+  /** From the call to the end of its answer. */
+  readonly seconds: number
+  /** What went wrong, if anything. */
+  readonly error: string | undefined
+  /** As the server reported it. */
+  readonly usage: { readonly inputTokens: number; readonly outputTokens: number } | undefined
 }
 
 export interface Metrics {
@@ -22,7 +37,10 @@ export interface Metrics {
   /** A decision that the engine gave up; its instance was replaced where that was needed. */
   engineFault(code: string): void
   tokens(principal: string, model: string | null, input: number, output: number): void
-  firstToken(model: string | null, seconds: number): void
+  firstToken(operation: string, provider: string, model: string | null, seconds: number): void
+  /** Until the first byte of any answer of a target. */
+  firstByte(pool: string, seconds: number): void
+  operation(facts: OperationFacts): void
   reload(outcome: 'activated' | 'refused' | 'rolled_back'): void
   /** A decision that the candidate would have made otherwise. */
   flip(): void
@@ -41,42 +59,65 @@ export interface Metrics {
 export interface MetricsNeeds {
   /** The models that pools serve: the only ones that become labels. */
   models(): readonly string[]
-  targets(): readonly TargetGauges[]
-  queues(): readonly { readonly pool: string; readonly depth: number }[]
+  inFlight(): readonly { readonly pool: string; readonly target: string; readonly count: number }[]
+  queued(): readonly { readonly pool: string; readonly count: number }[]
   /** Grants that are in force. */
-  grants(): number
-}
-
-export interface TargetGauges {
-  readonly pool: string
-  /** Its URL, without credentials. */
-  readonly target: string
-  readonly up: boolean
-  readonly inFlight: number
-  /** Undefined where there is no limit. */
-  readonly slots: number | undefined
-  readonly breakerOpen: boolean
+  grants(): number | Promise<number>
+  /** Of each limit, by name, the largest share that anybody has used of it. */
+  limitsUsed(): ReadonlyMap<string, number> | Promise<ReadonlyMap<string, number>>
 }
 
 /** From a refusal of half a millisecond to a stream of five minutes. */
 const REQUEST_BUCKETS = [
-  0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300,
+  0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 240, 300, 600,
 ]
 const DECISION_BUCKETS = [
   0.000005, 0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.005, 0.01, 0.1,
 ]
+/** What OpenTelemetry advises, and two more for streams of minutes. */
+const OPERATION_BUCKETS = [
+  0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, 163.84, 327.68,
+]
+const TOKEN_BUCKETS = Array.from({ length: 14 }, (_, power) => 4 ** power)
+const FIRST_TOKEN_BUCKETS = [
+  0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 30, 60,
+]
+
+/** Gauges that are named as counters are. */
+const MISNAMED = ['active_handles', 'active_requests', 'active_resources'].map(what => `nodejs_${what}_total`)
 
 /** A rule is named by the policy; one that makes names up at run time must not fill the memory. */
 const MOST_NAMES = 200
 
-export function createMetrics({ models, targets, queues, grants }: MetricsNeeds): Metrics {
+export function createMetrics(needs: MetricsNeeds): Metrics {
   const registers = [new Registry()]
   const [registry] = registers as [Registry]
   collectDefaultMetrics({ register: registry })
-  const counter = (name: string, help: string, labelNames: string[]) =>
+  for (const name of MISNAMED) registry.removeSingleMetric(name)
+  const counter = (name: string, help: string, labelNames: string[] = []) =>
     new Counter({ name, help, labelNames, registers })
-  const gauge = (name: string, help: string, labelNames: string[]) =>
+  const gauge = (name: string, help: string, labelNames: string[] = []) =>
     new Gauge({ name, help, labelNames, registers })
+  const histogram = (name: string, help: string, labelNames: string[], buckets: readonly number[]) =>
+    new Histogram({ name, help, labelNames, buckets: [...buckets], registers })
+  /** Read when it is asked for. */
+  const reading = (
+    name: string,
+    help: string,
+    labelNames: string[],
+    read: () => Promise<readonly (readonly [Record<string, string>, number])[]>,
+  ) =>
+    new Gauge({
+      name,
+      help,
+      labelNames,
+      registers,
+      async collect() {
+        const values = await read()
+        this.reset()
+        for (const [labels, value] of values) this.set(labels, value)
+      },
+    })
 
   const requests = counter('sallyport_requests_total', 'Requests, by how they ended', [
     'pool',
@@ -84,26 +125,48 @@ export function createMetrics({ models, targets, queues, grants }: MetricsNeeds)
     'outcome',
     'code',
   ])
-  const duration = new Histogram({
-    name: 'sallyport_request_duration_seconds',
-    help: 'From the head of a request to the end of its answer',
-    labelNames: ['outcome'],
-    buckets: REQUEST_BUCKETS,
-    registers,
-  })
-  const decisionDuration = new Histogram({
-    name: 'sallyport_decision_duration_seconds',
-    help: 'Evaluation of the policy',
-    buckets: DECISION_BUCKETS,
-    registers,
-  })
-  const firstToken = new Histogram({
-    name: 'gen_ai_server_time_to_first_token',
-    help: 'Seconds until the first byte of an answer',
-    labelNames: ['gen_ai_request_model'],
-    buckets: REQUEST_BUCKETS,
-    registers,
-  })
+  const principalRequests = counter(
+    'sallyport_principal_requests_total',
+    'Requests, by who sent them and how they ended',
+    ['principal', 'outcome'],
+  )
+  const duration = histogram(
+    'sallyport_request_duration_seconds',
+    'From the head of a request to the end of its answer',
+    ['outcome'],
+    REQUEST_BUCKETS,
+  )
+  const firstByte = histogram(
+    'sallyport_first_byte_duration_seconds',
+    'From the head of a request to the first byte of the answer of a target',
+    ['pool'],
+    REQUEST_BUCKETS,
+  )
+  const decisionDuration = histogram(
+    'sallyport_decision_duration_seconds',
+    'Evaluation of the policy',
+    [],
+    DECISION_BUCKETS,
+  )
+  const asked = ['gen_ai_operation_name', 'gen_ai_provider_name', 'gen_ai_request_model']
+  const operations = histogram(
+    'gen_ai_client_operation_duration',
+    'Seconds from a call to a model to the end of its answer',
+    [...asked, 'error_type'],
+    OPERATION_BUCKETS,
+  )
+  const usage = histogram(
+    'gen_ai_client_token_usage',
+    'Tokens of a call to a model, as its server reported them',
+    [...asked, 'gen_ai_token_type'],
+    TOKEN_BUCKETS,
+  )
+  const firstToken = histogram(
+    'gen_ai_server_time_to_first_token',
+    'Seconds until the first byte of a streamed answer',
+    asked,
+    FIRST_TOKEN_BUCKETS,
+  )
   const decisions = counter('sallyport_decisions_total', 'Decisions of the policy', ['rule', 'allow'])
   const limitRefusals = counter('sallyport_limit_refusals_total', 'Requests refused by a limit', ['name'])
   const tokens = counter('sallyport_tokens_total', 'Tokens that targets reported', [
@@ -120,39 +183,25 @@ export function createMetrics({ models, targets, queues, grants }: MetricsNeeds)
   const flips = counter(
     'sallyport_candidate_flips_total',
     'Decisions that the candidate would have made otherwise',
-    [],
   )
   const info = gauge('sallyport_policy_info', 'The revision in force', ['revision'])
   const audit = counter('sallyport_audit_records_total', 'Audit records', ['sink', 'outcome'])
-  const retries = counter('sallyport_retries_total', 'Requests sent to another target', ['pool', 'reason'])
-  /** Read when they are asked for, as much of it changes with time alone. */
-  const read = <T>(
-    name: string,
-    help: string,
-    of: () => readonly T[],
-    show: (gauge: Gauge, one: T) => void,
-  ) =>
-    new Gauge({
-      name,
-      help,
-      labelNames: ['pool', 'target'],
-      registers,
-      collect() {
-        this.reset()
-        for (const one of of()) show(this, one)
-      },
-    })
-  const ofTarget = (name: string, help: string, value: (target: TargetGauges) => number | undefined) =>
-    read(name, help, targets, (gauge, one) => {
-      const number = value(one)
-      if (number !== undefined) gauge.set({ pool: one.pool, target: one.target }, number)
-    })
-  ofTarget('sallyport_target_up', 'Whether a target takes requests', ({ up }) => Number(up))
-  ofTarget('sallyport_target_in_flight', 'Requests that a target is working on', one => one.inFlight)
-  ofTarget('sallyport_target_slots', 'How many it can work on, where that is known', one => one.slots)
-  ofTarget('sallyport_target_breaker_open', 'Whether its breaker is open', one => Number(one.breakerOpen))
-  read('sallyport_queue_depth', 'Requests that wait for a slot', queues, (gauge, { pool, depth }) =>
-    gauge.set({ pool }, depth),
+  reading(
+    'sallyport_target_in_flight',
+    'Requests that a target is working on',
+    ['pool', 'target'],
+    async () => needs.inFlight().map(({ pool, target, count }) => [{ pool, target }, count] as const),
+  )
+  reading('sallyport_queue_depth', 'Requests that wait for a target', ['pool'], async () =>
+    needs.queued().map(({ pool, count }) => [{ pool }, count] as const),
+  )
+  reading('sallyport_grants_active', 'Grants that are in force', [], async () => [[{}, await needs.grants()]])
+  reading(
+    'sallyport_limit_used_ratio',
+    'Of each limit, the largest share that anybody has used of it',
+    ['name'],
+    async () =>
+      [...(await needs.limitsUsed())].map(([name, used]) => [{ name: limits(name) }, used] as const),
   )
 
   const storeUp = gauge('sallyport_store_up', 'Whether the store answers', ['engine'])
@@ -170,14 +219,24 @@ export function createMetrics({ models, targets, queues, grants }: MetricsNeeds)
   const codes = boundedNames()
   const limits = boundedNames()
   const principals = boundedNames(10_000)
+  const operationNames = boundedNames()
+  // What has not happened yet is told as 0, so that the first time is a rise.
+  for (const outcome of ['activated', 'refused', 'rolled_back']) reloads.inc({ outcome }, 0)
+  for (const outcome of ['written', 'failed']) audit.inc({ sink: 'file', outcome }, 0)
   const modelLabel = (model: string | null): string =>
-    model === null ? 'none' : models().includes(model) ? model : 'other'
+    model === null ? 'none' : needs.models().includes(model) ? model : 'other'
+  const askedLabels = (operation: string, provider: string, model: string | null) => ({
+    gen_ai_operation_name: operationNames(OPERATION_NAMES[operation] ?? operation),
+    gen_ai_provider_name: provider,
+    gen_ai_request_model: modelLabel(model),
+  })
 
   return {
     contentType: registry.contentType,
     text: () => registry.metrics(),
-    request({ pool, model, outcome, code, seconds }) {
+    request({ principal, pool, model, outcome, code, seconds }) {
       requests.inc({ pool: pool ?? 'none', model: modelLabel(model), outcome, code: codes(code) })
+      principalRequests.inc({ principal: principal === undefined ? 'none' : principals(principal), outcome })
       duration.observe({ outcome }, seconds)
     },
     decision(rule, allow, seconds) {
@@ -191,7 +250,16 @@ export function createMetrics({ models, targets, queues, grants }: MetricsNeeds)
       tokens.inc({ ...labels, direction: 'input' }, input)
       tokens.inc({ ...labels, direction: 'output' }, output)
     },
-    firstToken: (model, seconds) => firstToken.observe({ gen_ai_request_model: modelLabel(model) }, seconds),
+    firstToken: (operation, provider, model, seconds) =>
+      firstToken.observe(askedLabels(operation, provider, model), seconds),
+    firstByte: (pool, seconds) => firstByte.observe({ pool }, seconds),
+    operation({ operation, provider, model, seconds, error, usage: used }) {
+      const labels = askedLabels(operation, provider, model)
+      operations.observe(error === undefined ? labels : { ...labels, error_type: codes(error) }, seconds)
+      if (!used) return
+      usage.observe({ ...labels, gen_ai_token_type: 'input' }, used.inputTokens)
+      usage.observe({ ...labels, gen_ai_token_type: 'output' }, used.outputTokens)
+    },
     reload: outcome => reloads.inc({ outcome }),
     flip: () => flips.inc(),
     policy(revision) {
@@ -206,6 +274,12 @@ export function createMetrics({ models, targets, queues, grants }: MetricsNeeds)
     },
     auditRecords: (sink, count, outcome) => audit.inc({ sink, outcome }, count),
   }
+}
+
+/** OpenTelemetry's names of ours. */
+const OPERATION_NAMES: Readonly<Record<string, string>> = {
+  completion: 'text_completion',
+  embedding: 'embeddings',
 }
 
 /** Lets so many names through as they are; every further one is `other`. */

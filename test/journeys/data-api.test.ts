@@ -2,12 +2,11 @@
  * A client of OPA asks our admin listener what it would ask OPA: both are asked here, of the same folder.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { createServer } from 'node:net'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { requireOpa } from '../../src/policy/opa-command.ts'
 import { type RunningGateway, startGateway, stopAll } from '../support/gateway.ts'
+import { freePort } from '../support/port.ts'
 
 const POLICY = {
   'gateway.rego': `package gateway
@@ -31,14 +30,6 @@ const dev = { input: { principal: { id: 'dev' } } }
 let opa: ChildProcess
 let opaUrl: string
 let gateway: RunningGateway
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  await new Promise(resolve => server.close(resolve))
-  return port
-}
 
 beforeAll(async () => {
   gateway = await startGateway({ policy: POLICY })

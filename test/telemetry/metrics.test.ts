@@ -7,18 +7,32 @@ function metrics() {
   const made = createMetrics({
     grants: () => 2,
     models: () => ['tiny', 'big'],
-    targets: () => [
-      { pool: 'chat', target: 'http://a', up: true, inFlight: 3, slots: 4, breakerOpen: false },
-      { pool: 'chat', target: 'http://b', up: false, inFlight: 0, slots: undefined, breakerOpen: true },
-    ],
-    queues: () => [{ pool: 'chat', depth: 7 }],
+    inFlight: () => [{ pool: 'chat', target: 'http://a', count: 3 }],
+    queued: () => [{ pool: 'chat', count: 2 }],
+    grants: async () => 1,
+    limitsUsed: () => new Map([['per_day', 0.75]]),
   })
   /** The lines of one metric, in the exposition format. */
   const lines = async (name: string): Promise<string[]> =>
     (await made.text()).split('\n').filter(line => line.startsWith(`${name}{`) || line.startsWith(`${name} `))
   return { made, lines }
 }
-const request = { pool: 'chat', model: 'tiny', outcome: 'completed', code: 'ok', seconds: 0.2 }
+const request = {
+  principal: 'ana',
+  pool: 'chat',
+  model: 'tiny',
+  outcome: 'completed',
+  code: 'ok',
+  seconds: 0.2,
+}
+const operation = {
+  operation: 'chat',
+  provider: 'openai',
+  model: 'tiny',
+  seconds: 0.2,
+  error: undefined,
+  usage: { inputTokens: 12, outputTokens: 30 },
+}
 
 describe('metrics', () => {
   it('count requests by pool, model, outcome and code', async () => {
@@ -37,7 +51,8 @@ describe('metrics', () => {
     for (let number = 0; number < MANY; number++) {
       const model = `x${number}"}\n{`
       made.request({ ...request, model })
-      made.firstToken(model, 0.1)
+      made.firstToken('chat', 'openai', model, 0.1)
+      made.operation({ ...operation, model, error: model })
       made.tokens('ana', model, 1, 1)
     }
     made.request({ ...request, model: '__proto__' })
@@ -46,6 +61,44 @@ describe('metrics', () => {
     ])
     expect(await lines('sallyport_tokens_total')).toHaveLength(2)
     expect(await lines('gen_ai_server_time_to_first_token_count')).toHaveLength(1)
+    expect(await lines('gen_ai_client_token_usage_count')).toHaveLength(2)
+    expect((await lines('gen_ai_client_operation_duration_count')).length).toBeLessThanOrEqual(201)
+  })
+
+  it('tell calls to models in the words of OpenTelemetry', async () => {
+    const { made, lines } = metrics()
+    made.operation(operation)
+    made.operation({ ...operation, operation: 'embedding', error: 'upstream_timeout', usage: undefined })
+    expect(await lines('gen_ai_client_operation_duration_count')).toEqual([
+      'gen_ai_client_operation_duration_count{gen_ai_operation_name="chat",gen_ai_provider_name="openai",gen_ai_request_model="tiny"} 1',
+      'gen_ai_client_operation_duration_count{gen_ai_operation_name="embeddings",gen_ai_provider_name="openai",gen_ai_request_model="tiny",error_type="upstream_timeout"} 1',
+    ])
+    expect(await lines('gen_ai_client_token_usage_sum')).toEqual([
+      expect.stringMatching(/gen_ai_token_type="input"\} 12$/),
+      expect.stringMatching(/gen_ai_token_type="output"\} 30$/),
+    ])
+  })
+
+  it('read queues, grants and limits when they are asked', async () => {
+    const { lines } = metrics()
+    expect([
+      ...(await lines('sallyport_queue_depth')),
+      ...(await lines('sallyport_grants_active')),
+      ...(await lines('sallyport_limit_used_ratio')),
+    ]).toEqual([
+      'sallyport_queue_depth{pool="chat"} 2',
+      'sallyport_grants_active 1',
+      'sallyport_limit_used_ratio{name="per_day"} 0.75',
+    ])
+  })
+
+  it('tell a refusal of a millisecond from one of two, and a stream of four minutes from one of five', async () => {
+    const { made, lines } = metrics()
+    for (const seconds of [0.0009, 0.0019, 239, 299]) made.request({ ...request, seconds })
+    const counts = (await lines('sallyport_request_duration_seconds_bucket')).map(line =>
+      Number(line.split(' ')[1]),
+    )
+    expect([...new Set(counts)]).toEqual([0, 1, 2, 3, 4])
   })
 
   it('stay bounded when a policy makes names up', async () => {
@@ -55,6 +108,7 @@ describe('metrics', () => {
       made.limitRefusal(`limit_${number}`)
       made.request({ ...request, outcome: 'refused', code: `code_${number}` })
       made.tokens(`principal-${number}`, 'tiny', 1, 1)
+      made.operation({ ...operation, error: `code_${number}` })
     }
     for (const name of [
       'sallyport_decisions_total',
@@ -72,7 +126,11 @@ describe('metrics', () => {
 
   it('stay bounded in principals', async () => {
     const { made, lines } = metrics()
-    for (let number = 0; number < 20_000; number++) made.tokens(`principal-${number}`, 'tiny', 1, 0)
+    for (let number = 0; number < 20_000; number++) {
+      made.tokens(`principal-${number}`, 'tiny', 1, 0)
+      made.request({ ...request, principal: `principal-${number}` })
+    }
+    expect((await lines('sallyport_principal_requests_total')).length).toBeLessThanOrEqual(10_001)
     expect((await lines('sallyport_tokens_total')).length).toBeLessThanOrEqual(20_002)
   })
 
@@ -125,10 +183,15 @@ describe('metrics', () => {
     const { made, lines } = metrics()
     made.reload('activated')
     made.reload('refused')
-    made.auditRecords('file', 5, 'written')
-    expect(await lines('sallyport_policy_reloads_total')).toHaveLength(2)
+    made.auditRecords(5, 'written')
+    expect(await lines('sallyport_policy_reloads_total')).toEqual([
+      'sallyport_policy_reloads_total{outcome="activated"} 1',
+      'sallyport_policy_reloads_total{outcome="refused"} 1',
+      'sallyport_policy_reloads_total{outcome="rolled_back"} 0',
+    ])
     expect(await lines('sallyport_audit_records_total')).toEqual([
       'sallyport_audit_records_total{sink="file",outcome="written"} 5',
+      'sallyport_audit_records_total{sink="file",outcome="failed"} 0',
     ])
   })
 
