@@ -14,11 +14,12 @@ export interface PageFile {
 const FOLDER = new URL('../ui/', import.meta.url)
 
 /** What there is, and nothing else. */
+const FILES = /^(?:index\.html|ui\.css|icon\.svg|[a-z-]+\.js)$/
 const TYPES: Readonly<Record<string, string>> = {
-  'index.html': 'text/html; charset=utf-8',
-  'ui.css': 'text/css; charset=utf-8',
-  'main.js': 'text/javascript; charset=utf-8',
-  'icon.svg': 'image/svg+xml',
+  html: 'text/html; charset=utf-8',
+  css: 'text/css; charset=utf-8',
+  js: 'text/javascript; charset=utf-8',
+  svg: 'image/svg+xml',
 }
 
 /** Scripts, styles and requests of our own and no others; nothing written into the page runs. */
@@ -30,15 +31,11 @@ const read = new Map<string, PageFile>()
 /** @param name - Such as `main.js`; empty for the page itself. @returns undefined when there is no such file. */
 export function pageFile(name: string): PageFile | undefined {
   const file = name === '' ? 'index.html' : name
-  const contentType = Object.hasOwn(TYPES, file)
-    ? TYPES[file]
-    : /^[a-z-]+\.js$/.test(file)
-      ? TYPES['main.js']
-      : undefined
-  if (contentType === undefined) return undefined
+  if (!FILES.test(file)) return undefined
   const known = read.get(file)
   if (known) return known
   try {
+    const contentType = TYPES[file.slice(file.lastIndexOf('.') + 1)] as string
     const found = { contentType, bytes: readFileSync(new URL(file, FOLDER)) }
     read.set(file, found)
     return found
