@@ -18,8 +18,8 @@ decision := {
 	"rule": "developers_chat",
 	"reasons": ["role developer may chat", "the model tiny is open to developers at every hour"],
 	"limits": [
-		{"name": "requests_per_minute", "key": input.principal.id, "unit": "requests", "limit": 40, "window": "1h"},
-		{"name": "tokens_per_day", "key": sprintf("team:%s", [input.principal.team]), "unit": "tokens", "limit": 4000, "window": "calendar_day"},
+		{"name": "requests_per_hour", "key": input.principal.id, "unit": "requests", "limit": 400, "window": "1h"},
+		{"name": "tokens_per_day", "key": sprintf("team:%s", [input.principal.team]), "unit": "tokens", "limit": 40000, "window": "calendar_day"},
 		{"name": "streams", "key": input.principal.id, "unit": "concurrency", "limit": 4},
 	],
 	"audit": {"labels": {"cost_center": "42"}},
