@@ -10,6 +10,8 @@ import type { EpochMs } from '../contract/units.ts'
 export interface DecisionRecord {
   readonly id: string
   readonly requestId: string
+  /** Of W3C's trace context, where the request was understood so far. */
+  readonly traceId?: string | undefined
   readonly at: EpochMs
   readonly path: string
   readonly requestedBy: string
@@ -51,10 +53,11 @@ export function decisionRecord(facts: DecisionRecord): string {
   const grants = facts.grants?.length ? `,"grants":${JSON.stringify(facts.grants)}` : ''
   const bundles =
     facts.revision === null ? '{}' : `{"gateway":{"revision":${JSON.stringify(facts.revision)}}}`
+  const trace = facts.traceId === undefined ? '' : `,"trace_id":"${facts.traceId}"`
   const principal = facts.principal === undefined ? '' : `,"principal":${facts.principal}`
   const input = facts.input === undefined ? '' : `,"input":${facts.input}`
   const result = facts.result === undefined ? '' : `,"result":${facts.result}`
-  return `{"event":"decision","decision_id":"${facts.id}"${refused}${code}${error},"timestamp":"${iso(facts.at)}","request_id":${JSON.stringify(facts.requestId)},"path":"${facts.path}","requested_by":${JSON.stringify(facts.requestedBy)},"http":${JSON.stringify(facts.http)}${principal}${input}${result}${grants},"limits":${JSON.stringify(facts.limits)},"labels":${JSON.stringify(facts.labels)},"bundles":${bundles},"metrics":{"timer_policy_eval_ns":${facts.evalNs}},"erased":${JSON.stringify(facts.erased)}}`
+  return `{"event":"decision","decision_id":"${facts.id}"${refused}${code}${error},"timestamp":"${iso(facts.at)}","request_id":${JSON.stringify(facts.requestId)}${trace},"path":"${facts.path}","requested_by":${JSON.stringify(facts.requestedBy)},"http":${JSON.stringify(facts.http)}${principal}${input}${result},"limits":${JSON.stringify(facts.limits)},"labels":${JSON.stringify(facts.labels)},"bundles":${bundles},"metrics":{"timer_policy_eval_ns":${facts.evalNs}},"erased":${JSON.stringify(facts.erased)}}`
 }
 
 export type Outcome =

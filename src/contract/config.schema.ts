@@ -10,7 +10,7 @@ import { type LimitsConfig, limits, type PricingConfig, pricing } from './config
 import { type AdminConfig, admin, type ListenConfig, listen } from './config/listeners.ts'
 import { type PolicyConfig, policy } from './config/policy.ts'
 import { type PoolConfig, pools } from './config/pools.ts'
-import { type StoreConfig, store } from './config/store.ts'
+import { type TelemetryConfig, telemetry } from './config/telemetry.ts'
 
 export const configSchema = {
   $schema: 'http://json-schema.org/draft-07/schema#',
@@ -29,7 +29,7 @@ export const configSchema = {
     store,
     audit,
     limits,
-    access,
+    telemetry,
   },
 } as const
 
@@ -44,5 +44,5 @@ export interface GatewayConfig {
   readonly store: StoreConfig
   readonly audit: AuditConfig
   readonly limits: LimitsConfig
-  readonly access: AccessConfig
+  readonly telemetry: TelemetryConfig
 }

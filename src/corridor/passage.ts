@@ -19,7 +19,8 @@ import { retryAfterMs } from '../upstreams/retry-after.ts'
 import { reportsNoUsage, rewrittenBody } from '../upstreams/rewrite.ts'
 import { protocolOf } from '../upstreams/stream-protocol.ts'
 import { answerHeaders, upstreamHeaders } from '../upstreams/upstream-headers.ts'
-import { contentOf, PROVIDER, type Recorder } from './recorder.ts'
+import { contentOf, type Recorder } from './recorder.ts'
+import { callTrace, PROVIDER } from './traced.ts'
 import type { MeasuredUsage, Visit } from './visit.ts'
 
 export interface Passage {
@@ -71,7 +72,7 @@ export function createPassage(needs: PassageNeeds): Passage {
         requestFor: (target, pool) => ({
           method: facts.method,
           target: facts.path + facts.search,
-          headers: upstreamHeaders(sent, pool, target),
+          headers: upstreamHeaders({ ...sent, trace: callTrace(visit) }, pool, target),
           body,
         }),
       },

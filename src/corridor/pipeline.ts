@@ -31,7 +31,8 @@ import { respondJson, respondRefusal } from '../server/respond.ts'
 import { parseBody } from '../server/strict-json.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { OperatorLog } from '../telemetry/operator-log.ts'
-import { ClientLeft } from '../upstreams/client-left.ts'
+import type { Tracer } from '../telemetry/tracer.ts'
+import { ClientLeft } from '../upstreams/forward.ts'
 import type { Pools } from '../upstreams/pools.ts'
 import type { StopReason } from '../upstreams/relay.ts'
 import { route } from '../upstreams/route.ts'
@@ -44,6 +45,7 @@ import { type Asker, createQuestions, instantOf, stillAllowed } from './question
 import type { Recorder } from './recorder.ts'
 import { PolicyRefusal, refusalOf } from './refusal.ts'
 import { inScope, outOfScope } from './scope.ts'
+import { beginTrace, decided } from './traced.ts'
 import { Visit } from './visit.ts'
 
 export interface PipelineNeeds {
@@ -55,6 +57,7 @@ export interface PipelineNeeds {
   readonly passage: Passage
   readonly recorder: Recorder
   readonly metrics: Metrics
+  readonly tracer: Tracer
   /** Asked beside the policy in force, and never obeyed. */
   readonly candidate?: Candidate | undefined
   readonly accessApi: AccessApi
@@ -130,22 +133,38 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
     const { revision } = visit
     const facts = intake(visit.request, needs.proxies)
     visit.facts = facts
+    beginTrace(visit, needs.tracer)
     if (!revision) throw noPolicy()
+    visit.trace?.begin('identify')
     const principal = await callerOf(facts, visit.now, settings)
     visit.principal = principal
-    visit.grants = needs.grants.of(principal, visit.now)
-    const asker = { principal, revision, grants: visit.grants }
+    visit.trace?.end()
+    const asker = { principal, revision }
     const bytes = await readBody(visit.request, visit.response, settings.maxBodyBytes)
     visit.body = bytes.length > 0 ? parseBody(bytes) : undefined
-    if (isOwn(facts)) {
-      const { status, text } = await ownApi.answer(visit, facts, asker, visit.body)
-      return answer(visit, text, status)
-    }
-    const decision = await permit(visit, facts, asker, settings)
+    if (isOwn(facts)) return answer(visit, ownApi.answer(visit, facts, asker, visit.body))
+    visit.trace?.begin('decide')
+    const decision = decide(visit, facts, asker)
+    visit.trace?.end(decided(visit))
+    if (!decision.allow) throw new PolicyRefusal(decision)
+    visit.trace?.begin('admit')
+    const claims = claimsOf(decision.limits ?? [])
+    ownApi.remember(principal.id, claims)
+    visit.model = decision.rewrite?.model ?? visit.model
+    visit.price = priceFor(visit.model, settings.pricing, claims)
+    visit.reservation = admit(
+      claims,
+      expectedAmounts(expectationOf(visit, facts, decision), visit.price),
+      visit.now,
+      ledger,
+    )
+    visit.standings = visit.reservation.standings
+    visit.trace?.end()
     if (isModelList(facts)) return answerModels(visit, facts, asker)
     visit.pools = route(decision, visit.model, pools)
     visit.pool = visit.pools[0]
-    await Promise.all([recorder.decision(visit), ...firstUses(visit, principal)])
+    await recorder.decision(visit)
+    visit.trace?.begin('queue')
     await passage.through(visit, facts, decision)
   }
 
@@ -267,7 +286,7 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
     } catch (unrecorded) {
       refusal = refusalOf(unrecorded)
     }
-    recorder.count(visit, outcome, refusal.told.code)
+    recorder.count(visit, outcome, refusal.told.code, refusal.told.status)
     if (visit.response.headersSent) visit.response.destroy()
     else
       respondRefusal(visit.request, visit.response, {

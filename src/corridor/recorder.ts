@@ -20,6 +20,7 @@ import type { Metrics } from '../telemetry/metrics.ts'
 import type { OperatorLog } from '../telemetry/operator-log.ts'
 import type { Masking } from './masking.ts'
 import type { Refusal } from './refusal.ts'
+import { endCall, finishTrace, PROVIDER } from './traced.ts'
 import type { Visit } from './visit.ts'
 
 export interface Recorder {
@@ -27,8 +28,8 @@ export interface Recorder {
   decision(visit: Visit, refusal?: Refusal): Promise<void>
   /** Before the last byte of an answer. @throws GatewayError `audit_unavailable` */
   outcome(visit: Visit, ending: Ending): Promise<void>
-  /** Counts the request, once it is over. */
-  count(visit: Visit, outcome: Outcome, code: string): void
+  /** Counts the request, once it is over. @param status - What is told to the caller, unless it was already. */
+  count(visit: Visit, outcome: Outcome, code: string, status?: number): void
 }
 
 export interface Ending {
@@ -72,6 +73,7 @@ export function createRecorder({
       decisionRecord({
         id: visit.id,
         requestId: visit.requestId,
+        traceId: visit.context?.traceId,
         at: visit.now,
         path: entrypoint,
         requestedBy: facts?.clientIp ?? request.socket.remoteAddress ?? '',
@@ -130,6 +132,11 @@ export function createRecorder({
       }),
       ending.response === undefined ? undefined : masking.maskerFor(visit),
     )
+    endCall(
+      visit,
+      ending.status,
+      ending.outcome === 'completed' ? undefined : (refusal?.told.code ?? ending.outcome),
+    )
     if (usage && visit.principal)
       metrics.tokens(visit.principal.id, visit.model, usage.inputTokens, usage.outputTokens)
     if (visit.target && CALLS_A_MODEL.has(visit.facts?.operation ?? 'other')) {
@@ -164,16 +171,14 @@ export function createRecorder({
   return {
     decision,
     outcome,
-    count(visit, outcome, code) {
+    count(visit, outcome, code, status = visit.response.statusCode) {
       const seconds = (performance.now() - visit.began) / 1000
       const { principal, pool, model } = visit
+      finishTrace(visit, outcome, code, status)
       metrics.request({ principal: principal?.id, pool: pool?.name, model, outcome, code, seconds })
     },
   }
 }
-
-/** Targets speak OpenAI's API. */
-export const PROVIDER = 'openai'
 
 /** Those that OpenTelemetry has names for. */
 const CALLS_A_MODEL: ReadonlySet<Operation> = new Set(['chat', 'completion', 'embedding'])

@@ -12,10 +12,11 @@ import type { Reservation, Standing } from '../limits/ledger.ts'
 import type { Usage } from '../limits/usage-reader.ts'
 import type { Description } from '../policy/describe.ts'
 import type { Decided, Revision } from '../policy/revision.ts'
-import type { AbortSignalLike } from '../upstreams/client-left.ts'
-import type { Place } from '../upstreams/places.ts'
-import type { Pool } from '../upstreams/pools.ts'
-import type { StopHandle, StopReason } from '../upstreams/relay.ts'
+import type { TraceContext } from '../telemetry/trace-context.ts'
+import type { Trace } from '../telemetry/tracer.ts'
+import type { AbortSignalLike } from '../upstreams/forward.ts'
+import type { Pool, Target } from '../upstreams/pools.ts'
+import type { StopHandle } from '../upstreams/relay.ts'
 import type { Target } from '../upstreams/target.ts'
 
 /** Tokens that the server reported or, where it did not, that were counted as they passed. */
@@ -59,6 +60,11 @@ export class Visit implements AbortSignalLike, StopHandle {
   usage: MeasuredUsage | undefined
   /** Of the model, where it has one. */
   price: Price | undefined
+
+  /** The trace that the visit is part of, once its head was read. */
+  context: TraceContext | undefined
+  /** Its spans, where somebody wants them. */
+  trace: Trace | undefined
 
   /** The client has gone. */
   aborted = false

@@ -41,6 +41,7 @@ import { everySecond, handingOn, mostUsed, nearestEnd, operatorsOf, withPulse } 
 import { createSettings } from './settings.ts'
 import { inFlightOf, poolStatus, queuedIn, readiness } from './status.ts'
 import { readTls, watchTls } from './tls.ts'
+import { openTracing } from './tracing.ts'
 import { openAudit, recordMalformed } from './trail.ts'
 import { answerUsage } from './usage.ts'
 
@@ -156,7 +157,9 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     now: steady,
     defaultContent: () => config.audit.content,
   })
+  const tracing = openTracing(config.telemetry, { log, metrics, now: steady, random: Math.random })
   const pipeline = createPipeline({
+    tracer: tracing.tracer,
     now,
     policy,
     ledger: shared.ledger,
@@ -258,8 +261,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     await Promise.all(watchers.map(watcher => watcher.close()))
     await drain(publicListener, pipeline, hurry ? 0 : parseDuration(config.listen.drain))
     await audit.write(eventRecord('gateway.stopped', now())).catch(() => {})
-    await adminListener.close()
-    health.close()
+    await Promise.all([adminListener.close(), tracing.close()])
     carrier.close()
     jit.close()
     policy.close()

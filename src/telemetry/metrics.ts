@@ -50,7 +50,9 @@ export interface Metrics {
   store(engine: string, ok: boolean): void
   /** How limits are enforced: with the store, by this gateway alone, or not at all. */
   storeMode(mode: 'shared' | 'local' | 'refusing'): void
-  auditRecords(sink: string, count: number, outcome: 'written' | 'failed' | 'dropped'): void
+  auditRecords(count: number, outcome: 'written' | 'failed'): void
+  /** Spans of traces. */
+  spans(count: number, outcome: 'exported' | 'dropped'): void
   /** In the exposition format of Prometheus. */
   text(): Promise<string>
   readonly contentType: string
@@ -186,6 +188,7 @@ export function createMetrics(needs: MetricsNeeds): Metrics {
   )
   const info = gauge('sallyport_policy_info', 'The revision in force', ['revision'])
   const audit = counter('sallyport_audit_records_total', 'Audit records', ['sink', 'outcome'])
+  const spans = counter('sallyport_spans_total', 'Spans of traces, where they are exported', ['outcome'])
   reading(
     'sallyport_target_in_flight',
     'Requests that a target is working on',
@@ -266,13 +269,9 @@ export function createMetrics(needs: MetricsNeeds): Metrics {
       info.reset()
       info.set({ revision }, 1)
     },
-    retry: (pool, reason) => retries.inc({ pool, reason }),
-    store: (engine, ok) => storeUp.set({ engine }, ok ? 1 : 0),
-    storeMode(mode) {
-      for (const each of ['shared', 'local', 'refusing'])
-        storeModes.set({ mode: each }, each === mode ? 1 : 0)
-    },
-    auditRecords: (sink, count, outcome) => audit.inc({ sink, outcome }, count),
+    target: (pool, target, isUp) => up.set({ pool, target }, isUp ? 1 : 0),
+    spans: (count, outcome) => spans.inc({ outcome }, count),
+    auditRecords: (count, outcome) => audit.inc({ sink: 'file', outcome }, count),
   }
 }
 

@@ -7,7 +7,7 @@ import type { Pool } from './pools.ts'
 import type { Target } from './target.ts'
 
 /** Besides `openai-*` and the pool's `forwardHeaders`. `content-length` is that of the bytes sent. */
-const FORWARDED: readonly string[] = ['accept', 'content-type', 'user-agent', 'traceparent', 'tracestate']
+const FORWARDED: readonly string[] = ['accept', 'content-type', 'user-agent']
 
 export interface UpstreamHeaderFacts {
   readonly headers: ReadonlyMap<string, string>
@@ -15,6 +15,14 @@ export interface UpstreamHeaderFacts {
   /** Undefined where there is no body. */
   readonly bodyLength: number | undefined
   readonly rewrite: Rewrite['headers']
+  /** Undefined: none goes on. */
+  readonly trace: UpstreamTrace | undefined
+}
+
+/** `traceparent` and `tracestate` of one call. */
+export interface UpstreamTrace {
+  readonly parent: string
+  readonly state: string | undefined
 }
 
 /** An allow-list of the caller's headers, the policy's changes, then the target's own. Never a credential of the caller's. */
@@ -32,6 +40,10 @@ export function upstreamHeaders(
   if (facts.bodyLength && !JSON_TYPE.test(sent['content-type'] ?? ''))
     sent['content-type'] = 'application/json'
   sent['x-request-id'] = facts.requestId
+  if (facts.trace) {
+    sent.traceparent = facts.trace.parent
+    if (facts.trace.state !== undefined) sent.tracestate = facts.trace.state
+  }
   for (const name of facts.rewrite?.remove ?? []) delete sent[name.toLowerCase()]
   for (const [name, value] of Object.entries(facts.rewrite?.set ?? {})) {
     if (!isForbidden(name)) sent[name] = value

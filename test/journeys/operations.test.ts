@@ -154,7 +154,7 @@ describe('operations', () => {
 
     it.each([
       ['has an unknown key', { extra: {} }, 'config_unknown_key'],
-      ['names what is not built yet', { telemetry: { otlp: 'x' } }, 'config_unknown_key'],
+      ['names what is not built yet', { telemetry: { zipkin: 'x' } }, 'config_unknown_key'],
       [
         'opens the admin listener to others without a token',
         { admin: { host: '0.0.0.0' } },

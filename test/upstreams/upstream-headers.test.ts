@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { TargetConfig } from '../../src/contract/config/pools.ts'
 import { CREDENTIAL_HEADERS, HOP_BY_HOP_HEADERS } from '../../src/contract/request.ts'
-import { answerHeaders, upstreamHeaders } from '../../src/upstreams/upstream-headers.ts'
+import { answerHeaders, type UpstreamTrace, upstreamHeaders } from '../../src/upstreams/upstream-headers.ts'
 import { first, onePool, targetConfig } from '../support/pool.ts'
 
 interface Sending {
@@ -10,6 +10,7 @@ interface Sending {
   readonly forwardHeaders?: string[]
   readonly target?: Partial<TargetConfig>
   readonly bodyLength?: number
+  readonly trace?: UpstreamTrace
 }
 
 function sent({
@@ -18,9 +19,10 @@ function sent({
   forwardHeaders = [],
   target = {},
   bodyLength,
+  trace,
 }: Sending): Record<string, string> {
   const { pool } = onePool([targetConfig('http://llm.internal:9001', target)], { forwardHeaders })
-  const facts = { headers: new Map(Object.entries(headers)), requestId: 'r1', bodyLength, rewrite }
+  const facts = { headers: new Map(Object.entries(headers)), requestId: 'r1', bodyLength, rewrite, trace }
   return upstreamHeaders(facts, pool, first(pool))
 }
 const OURS = { 'x-request-id': 'r1', host: 'llm.internal:9001' }
@@ -44,14 +46,14 @@ describe('what goes upstream', () => {
           'x-custom': '1',
         },
         bodyLength: 12,
+        trace: { parent: '00-1-3-01', state: undefined },
       }),
     ).toEqual({
       ...OURS,
       accept: '*/*',
       'content-type': 'application/json',
       'user-agent': 'curl',
-      traceparent: '00-1-2-01',
-      tracestate: 'a=b',
+      traceparent: '00-1-3-01',
       'openai-beta': 'x',
       'content-length': '12',
     })
