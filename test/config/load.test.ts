@@ -75,6 +75,7 @@ describe('the smallest useful config', () => {
       },
       store: { engine: 'memory', onFailure: 'refuse' },
       pricing: {},
+      telemetry: { serviceName: 'sallyport' },
       audit: {
         sinks: [{ type: 'file', path: path.join(FOLDER, 'audit.jsonl'), sync: '1s' }],
         onFailure: 'refuse',
