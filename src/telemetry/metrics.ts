@@ -4,7 +4,8 @@
  * Every label is a closed set: a model that no pool serves is `other`, and nothing that a caller
  * without a credential can choose becomes a label.
  */
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import { createCounter, createHistogram, type Tally } from './tally.ts'
 
 export interface RequestFacts {
   /** Undefined where nobody was identified. */
@@ -96,12 +97,17 @@ export function createMetrics(needs: MetricsNeeds): Metrics {
   const [registry] = registers as [Registry]
   collectDefaultMetrics({ register: registry })
   for (const name of MISNAMED) registry.removeSingleMetric(name)
-  const counter = (name: string, help: string, labelNames: string[] = []) =>
-    new Counter({ name, help, labelNames, registers })
+  const tallies: Tally[] = []
+  const kept = (tally: Tally): Tally => {
+    tallies.push(tally)
+    return tally
+  }
+  const counter = (name: string, help: string, labels: string[] = []) =>
+    kept(createCounter({ name, help, labels }))
+  const histogram = (name: string, help: string, labels: string[], buckets: readonly number[]) =>
+    kept(createHistogram({ name, help, labels }, buckets))
   const gauge = (name: string, help: string, labelNames: string[] = []) =>
     new Gauge({ name, help, labelNames, registers })
-  const histogram = (name: string, help: string, labelNames: string[], buckets: readonly number[]) =>
-    new Histogram({ name, help, labelNames, buckets: [...buckets], registers })
   /** Read when it is asked for. */
   const reading = (
     name: string,
@@ -224,54 +230,54 @@ export function createMetrics(needs: MetricsNeeds): Metrics {
   const principals = boundedNames(10_000)
   const operationNames = boundedNames()
   // What has not happened yet is told as 0, so that the first time is a rise.
-  for (const outcome of ['activated', 'refused', 'rolled_back']) reloads.inc({ outcome }, 0)
-  for (const outcome of ['written', 'failed']) audit.inc({ sink: 'file', outcome }, 0)
+  for (const outcome of ['activated', 'refused', 'rolled_back']) reloads.add([outcome], 0)
+  for (const outcome of ['written', 'failed']) audit.add(['file', outcome], 0)
   const modelLabel = (model: string | null): string =>
     model === null ? 'none' : needs.models().includes(model) ? model : 'other'
-  const askedLabels = (operation: string, provider: string, model: string | null) => ({
-    gen_ai_operation_name: operationNames(OPERATION_NAMES[operation] ?? operation),
-    gen_ai_provider_name: provider,
-    gen_ai_request_model: modelLabel(model),
-  })
+  const askedLabels = (operation: string, provider: string, model: string | null): string[] => [
+    operationNames(OPERATION_NAMES[operation] ?? operation),
+    provider,
+    modelLabel(model),
+  ]
 
   return {
     contentType: registry.contentType,
-    text: () => registry.metrics(),
+    text: async () => tallies.map(tally => tally.text()).join('') + (await registry.metrics()),
     request({ principal, pool, model, outcome, code, seconds }) {
-      requests.inc({ pool: pool ?? 'none', model: modelLabel(model), outcome, code: codes(code) })
-      principalRequests.inc({ principal: principal === undefined ? 'none' : principals(principal), outcome })
-      duration.observe({ outcome }, seconds)
+      requests.add([pool ?? 'none', modelLabel(model), outcome, codes(code)])
+      principalRequests.add([principal === undefined ? 'none' : principals(principal), outcome])
+      duration.add([outcome], seconds)
     },
     decision(rule, allow, seconds) {
-      decisions.inc({ rule: rules(rule ?? 'none'), allow: String(allow) })
-      decisionDuration.observe(seconds)
+      decisions.add([rules(rule ?? 'none'), allow ? 'true' : 'false'])
+      decisionDuration.add([], seconds)
     },
-    engineFault: code => engineFaults.inc({ code }),
-    limitRefusal: name => limitRefusals.inc({ name: limits(name) }),
+    engineFault: code => engineFaults.add([code]),
+    limitRefusal: name => limitRefusals.add([limits(name)]),
     tokens(principal, model, input, output) {
-      const labels = { model: modelLabel(model), principal: principals(principal) }
-      tokens.inc({ ...labels, direction: 'input' }, input)
-      tokens.inc({ ...labels, direction: 'output' }, output)
+      const [label, who] = [modelLabel(model), principals(principal)]
+      tokens.add(['input', label, who], input)
+      tokens.add(['output', label, who], output)
     },
     firstToken: (operation, provider, model, seconds) =>
-      firstToken.observe(askedLabels(operation, provider, model), seconds),
-    firstByte: (pool, seconds) => firstByte.observe({ pool }, seconds),
+      firstToken.add(askedLabels(operation, provider, model), seconds),
+    firstByte: (pool, seconds) => firstByte.add([pool], seconds),
     operation({ operation, provider, model, seconds, error, usage: used }) {
       const labels = askedLabels(operation, provider, model)
-      operations.observe(error === undefined ? labels : { ...labels, error_type: codes(error) }, seconds)
+      operations.add([...labels, error === undefined ? '' : codes(error)], seconds)
       if (!used) return
-      usage.observe({ ...labels, gen_ai_token_type: 'input' }, used.inputTokens)
-      usage.observe({ ...labels, gen_ai_token_type: 'output' }, used.outputTokens)
+      usage.add([...labels, 'input'], used.inputTokens)
+      usage.add([...labels, 'output'], used.outputTokens)
     },
-    reload: outcome => reloads.inc({ outcome }),
-    flip: () => flips.inc(),
+    reload: outcome => reloads.add([outcome]),
+    flip: () => flips.add([]),
     policy(revision) {
       info.reset()
       info.set({ revision }, 1)
     },
     target: (pool, target, isUp) => up.set({ pool, target }, isUp ? 1 : 0),
-    spans: (count, outcome) => spans.inc({ outcome }, count),
-    auditRecords: (count, outcome) => audit.inc({ sink: 'file', outcome }, count),
+    spans: (count, outcome) => spans.add([outcome], count),
+    auditRecords: (count, outcome) => audit.add(['file', outcome], count),
   }
 }
 

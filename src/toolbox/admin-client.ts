@@ -62,12 +62,12 @@ function adminOf({ config, format, admin }: AdminOptions): { url: string; token:
     if (URL.canParse(admin)) return { url: admin, token }
     throw new CommandFailure(EXIT.usage, '--admin: expected a URL such as http://127.0.0.1:8081')
   }
-  const { host, port, token: configured, tls } = configFor(config, format).admin
+  const { host, port, token: configured, tokens, tls } = configFor(config, format).admin
   if (port === 0)
     throw new CommandFailure(EXIT.usage, 'admin.port is 0: say where the gateway is with --admin')
   const reached = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host
   return {
     url: `${tls ? 'https' : 'http'}://${reached.includes(':') ? `[${reached}]` : reached}:${port}`,
-    token: token ?? configured,
+    token: token ?? configured ?? (tokens.find(({ role }) => role === 'operate') ?? tokens[0])?.token,
   }
 }
