@@ -20,7 +20,7 @@ import { reportsNoUsage, rewrittenBody } from '../upstreams/rewrite.ts'
 import { protocolOf } from '../upstreams/stream-protocol.ts'
 import { answerHeaders, upstreamHeaders } from '../upstreams/upstream-headers.ts'
 import { contentOf, type Recorder } from './recorder.ts'
-import { callTrace, PROVIDER } from './traced.ts'
+import { callTrace, providerOf } from './traced.ts'
 import type { MeasuredUsage, Visit } from './visit.ts'
 
 export interface Passage {
@@ -109,7 +109,8 @@ export function createPassage(needs: PassageNeeds): Passage {
     const kept = contentOf(visit, needs.defaultContent()) === 'all' ? keeper() : undefined
     const firstByteSeconds = (visit.firstByteMs ?? 0) / 1000
     metrics.firstByte(pool.name, firstByteSeconds)
-    if (visit.described?.stream) metrics.firstToken(facts.operation, PROVIDER, visit.model, firstByteSeconds)
+    if (visit.described?.stream)
+      metrics.firstToken(facts.operation, providerOf(visit), visit.model, firstByteSeconds)
     writeHead(visit, answered, streamed)
     const ends = endsOf(visit, decision)
     for (const end of ends) expiries.watch(end)

@@ -20,7 +20,7 @@ import type { Metrics } from '../telemetry/metrics.ts'
 import type { OperatorLog } from '../telemetry/operator-log.ts'
 import type { Masking } from './masking.ts'
 import type { Refusal } from './refusal.ts'
-import { endCall, finishTrace, PROVIDER } from './traced.ts'
+import { endCall, finishTrace, providerOf } from './traced.ts'
 import type { Visit } from './visit.ts'
 
 export interface Recorder {
@@ -142,7 +142,7 @@ export function createRecorder({
     if (visit.target && CALLS_A_MODEL.has(visit.facts?.operation ?? 'other')) {
       metrics.operation({
         operation: visit.facts?.operation ?? 'other',
-        provider: PROVIDER,
+        provider: providerOf(visit),
         model: visit.model,
         seconds: (performance.now() - (visit.sentAt ?? visit.began)) / 1000,
         error: ending.outcome === 'completed' ? undefined : (refusal?.told.code ?? ending.outcome),

@@ -7,8 +7,10 @@ import type { Attributes, Tracer } from '../telemetry/tracer.ts'
 import type { UpstreamTrace } from '../upstreams/upstream-headers.ts'
 import type { Visit } from './visit.ts'
 
-/** Targets speak OpenAI's API. */
-export const PROVIDER = 'openai'
+/** What kind of server answers: OpenTelemetry's name of it, or its own. */
+export function providerOf({ target }: Visit): string {
+  return target?.kind ?? 'openai'
+}
 
 /** A visit goes on with the trace that its caller is in. */
 export function beginTrace(visit: Visit, { contextOf, trace }: Tracer): void {
@@ -33,7 +35,7 @@ export function endCall(visit: Visit, status: number | undefined, error: string 
   trace.end(
     {
       'gen_ai.operation.name': operationOf(visit),
-      'gen_ai.provider.name': PROVIDER,
+      'gen_ai.provider.name': providerOf(visit),
       'gen_ai.request.model': model,
       'gen_ai.request.max_tokens': described?.maxOutputTokens,
       'gen_ai.usage.input_tokens': usage?.inputTokens,

@@ -14,8 +14,9 @@ import type { Description } from '../policy/describe.ts'
 import type { Decided, Revision } from '../policy/revision.ts'
 import type { TraceContext } from '../telemetry/trace-context.ts'
 import type { Trace } from '../telemetry/tracer.ts'
-import type { AbortSignalLike } from '../upstreams/forward.ts'
-import type { Pool, Target } from '../upstreams/pools.ts'
+import type { AbortSignalLike } from '../upstreams/client-left.ts'
+import type { Place } from '../upstreams/places.ts'
+import type { Pool } from '../upstreams/pools.ts'
 import type { StopHandle } from '../upstreams/relay.ts'
 import type { Target } from '../upstreams/target.ts'
 
@@ -90,13 +91,12 @@ export class Visit implements AbortSignalLike, StopHandle {
     return { 'x-request-id': this.requestId, 'x-decision-id': this.id }
   }
 
-  /** A target is busy with this visit from now on, and the one before no longer. */
-  enterTarget(target: Target): void {
-    this.leaveTarget()
+  /** A target is busy with this visit from now on. */
+  enter(place: Place): void {
     this.sentAt ??= performance.now()
-    this.target = target
-    target.state.inFlight++
-    this.#busy = target
+    this.#place = place
+    this.pool = place.pool
+    this.target = place.target
   }
 
   leaveTarget(): void {

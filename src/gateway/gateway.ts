@@ -39,7 +39,7 @@ import { openCandidate, openPolicy } from './policies.ts'
 import { rollBack } from './rollback.ts'
 import { everySecond, handingOn, mostUsed, nearestEnd, operatorsOf, withPulse } from './seeing.ts'
 import { createSettings } from './settings.ts'
-import { inFlightOf, poolStatus, queuedIn, readiness } from './status.ts'
+import { poolStatus, queueGauges, readiness, targetGauges } from './status.ts'
 import { readTls, watchTls } from './tls.ts'
 import { openTracing } from './tracing.ts'
 import { openAudit, recordMalformed } from './trail.ts'
@@ -88,13 +88,29 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const pulse = createPulse({ now, everySecond })
   const counted: Metrics = createMetrics({
     models: () => pools.models(),
-    inFlight: () => inFlightOf(pools),
-    queued: () => queuedIn(pools),
+    targets: () => targetGauges(pools, steady()),
+    queues: () => queueGauges(pools, places),
     grants: () => 0,
     limitsUsed: () => mostUsed(pipeline.standings()),
   })
   const metrics = withPulse(counted, pulse)
-  const pools = createPools({ now: steady, onChange: (pool, target, up) => metrics.target(pool, target, up) })
+  const pools = createPools({
+    now: steady,
+    random: Math.random,
+    queued: name => places.queued(name),
+    readTls: readTargetTls,
+  })
+  const deadlines = createDeadlines(steady)
+  const places = createPlaces({ pools, deadlines, now: steady })
+  const health = createHealth({
+    pools,
+    deadlines,
+    probe,
+    now: steady,
+    random: Math.random,
+    onNews: places.look,
+  })
+  const carrier = createCarriers(createDispatcher(steady), createProxy(steady))
   pools.configure(config.pools)
   const proxies = createTrustedProxies(config.listen.trustedProxies)
   const tlsFiles = config.listen.tls
@@ -262,6 +278,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     await drain(publicListener, pipeline, hurry ? 0 : parseDuration(config.listen.drain))
     await audit.write(eventRecord('gateway.stopped', now())).catch(() => {})
     await Promise.all([adminListener.close(), tracing.close()])
+    health.close()
     carrier.close()
     jit.close()
     policy.close()

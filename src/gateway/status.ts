@@ -89,7 +89,3 @@ export function targetGauges(pools: Pools, at: number): TargetGauges[] {
 export function queueGauges(pools: Pools, places: Pick<Places, 'queued'>): { pool: string; depth: number }[] {
   return pools.all().map(({ name }) => ({ pool: name, depth: places.queued(name) }))
 }
-
-export function queuedIn(pools: Pools): { pool: string; count: number }[] {
-  return Object.entries(pools.facts()).map(([pool, { queued }]) => ({ pool, count: queued }))
-}

@@ -62,12 +62,23 @@ export interface Metrics {
 export interface MetricsNeeds {
   /** The models that pools serve: the only ones that become labels. */
   models(): readonly string[]
-  inFlight(): readonly { readonly pool: string; readonly target: string; readonly count: number }[]
-  queued(): readonly { readonly pool: string; readonly count: number }[]
+  targets(): readonly TargetGauges[]
+  queues(): readonly { readonly pool: string; readonly depth: number }[]
   /** Grants that are in force. */
   grants(): number | Promise<number>
   /** Of each limit, by name, the largest share that anybody has used of it. */
   limitsUsed(): ReadonlyMap<string, number> | Promise<ReadonlyMap<string, number>>
+}
+
+export interface TargetGauges {
+  readonly pool: string
+  /** Its URL, without credentials. */
+  readonly target: string
+  readonly up: boolean
+  readonly inFlight: number
+  /** Undefined where there is no limit. */
+  readonly slots: number | undefined
+  readonly breakerOpen: boolean
 }
 
 /** From a refusal of half a millisecond to a stream of five minutes. */
@@ -194,15 +205,21 @@ export function createMetrics(needs: MetricsNeeds): Metrics {
   )
   const info = gauge('sallyport_policy_info', 'The revision in force', ['revision'])
   const audit = counter('sallyport_audit_records_total', 'Audit records', ['sink', 'outcome'])
+  const retries = counter('sallyport_retries_total', 'Requests sent to another target', ['pool', 'reason'])
   const spans = counter('sallyport_spans_total', 'Spans of traces, where they are exported', ['outcome'])
-  reading(
-    'sallyport_target_in_flight',
-    'Requests that a target is working on',
-    ['pool', 'target'],
-    async () => needs.inFlight().map(({ pool, target, count }) => [{ pool, target }, count] as const),
-  )
-  reading('sallyport_queue_depth', 'Requests that wait for a target', ['pool'], async () =>
-    needs.queued().map(({ pool, count }) => [{ pool }, count] as const),
+  const ofTarget = (name: string, help: string, value: (target: TargetGauges) => number | undefined) =>
+    reading(name, help, ['pool', 'target'], async () =>
+      needs.targets().flatMap(one => {
+        const number = value(one)
+        return number === undefined ? [] : [[{ pool: one.pool, target: one.target }, number] as const]
+      }),
+    )
+  ofTarget('sallyport_target_up', 'Whether a target takes requests', ({ up }) => Number(up))
+  ofTarget('sallyport_target_in_flight', 'Requests that a target is working on', one => one.inFlight)
+  ofTarget('sallyport_target_slots', 'How many it can work on, where that is known', one => one.slots)
+  ofTarget('sallyport_target_breaker_open', 'Whether its breaker is open', one => Number(one.breakerOpen))
+  reading('sallyport_queue_depth', 'Requests that wait for a slot', ['pool'], async () =>
+    needs.queues().map(({ pool, depth }) => [{ pool }, depth] as const),
   )
   reading('sallyport_grants_active', 'Grants that are in force', [], async () => [[{}, await needs.grants()]])
   reading(
@@ -275,7 +292,7 @@ export function createMetrics(needs: MetricsNeeds): Metrics {
       info.reset()
       info.set({ revision }, 1)
     },
-    target: (pool, target, isUp) => up.set({ pool, target }, isUp ? 1 : 0),
+    retry: (pool, reason) => retries.add([pool, reason]),
     spans: (count, outcome) => spans.add([outcome], count),
     auditRecords: (count, outcome) => audit.add(['file', outcome], count),
   }

@@ -7,8 +7,11 @@ function metrics() {
   const made = createMetrics({
     grants: () => 2,
     models: () => ['tiny', 'big'],
-    inFlight: () => [{ pool: 'chat', target: 'http://a', count: 3 }],
-    queued: () => [{ pool: 'chat', count: 2 }],
+    targets: () => [
+      { pool: 'chat', target: 'http://a', up: true, inFlight: 3, slots: 4, breakerOpen: false },
+      { pool: 'chat', target: 'http://b', up: false, inFlight: 0, slots: undefined, breakerOpen: true },
+    ],
+    queues: () => [{ pool: 'chat', depth: 7 }],
     grants: async () => 1,
     limitsUsed: () => new Map([['per_day', 0.75]]),
   })
@@ -86,7 +89,7 @@ describe('metrics', () => {
       ...(await lines('sallyport_grants_active')),
       ...(await lines('sallyport_limit_used_ratio')),
     ]).toEqual([
-      'sallyport_queue_depth{pool="chat"} 2',
+      'sallyport_queue_depth{pool="chat"} 7',
       'sallyport_grants_active 1',
       'sallyport_limit_used_ratio{name="per_day"} 0.75',
     ])
