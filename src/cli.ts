@@ -350,6 +350,105 @@ command(program, 'top', 'what a running gateway is doing, live')
     await top(flags)
   })
 
+interface CallerFlags extends Common {
+  readonly url?: string
+}
+
+const urlOption = (): Option =>
+  new Option('--url <url>', 'the gateway; the config says where otherwise. The key is in SALLYPORT_KEY')
+
+command(program, 'whoami', 'who a key is, what is granted to it, and what is left of its limits')
+  .addOption(formatOption())
+  .addOption(urlOption())
+  .action(async (flags: CallerFlags) => {
+    const { whoami } = await import('./toolbox/whoami.ts')
+    await whoami(flags)
+  })
+
+const access = program.command('access').description('just-in-time access, against a running gateway')
+
+interface AskFlags extends CallerFlags {
+  readonly models: string[]
+  readonly roles: string[]
+  readonly duration: string
+  readonly reason: string
+  readonly ticket?: string
+  readonly notBefore?: string
+  readonly emergency?: boolean
+  readonly token?: boolean
+  readonly wait?: boolean
+}
+
+command(access, 'request', 'ask for models or roles, for a while')
+  .addOption(formatOption())
+  .addOption(urlOption())
+  .option('--models <list>', 'models, separated by commas', list, [])
+  .option('--roles <list>', 'roles, separated by commas', list, [])
+  .requiredOption('--duration <duration>', 'for how long, such as 2h', duration)
+  .requiredOption('--reason <text>', 'what for')
+  .option('--ticket <id>', 'what it belongs to')
+  .option('--not-before <time>', 'when it is to begin, RFC 3339; at its approval otherwise')
+  .option('--emergency', 'break glass: at once where the policy offers it, and marked in every record')
+  .option('--token', 'with a credential that is worth this grant alone')
+  .option('--wait', 'until it is decided')
+  .action(async (flags: AskFlags) => {
+    const { requestAccess } = await import('./toolbox/access.ts')
+    const { emergency = false, token = false, wait = false } = flags
+    await requestAccess({ ...flags, emergency, token, wait }, flags)
+  })
+
+command(access, 'list', 'your requests and grants, and what you may decide on')
+  .addOption(formatOption())
+  .addOption(urlOption())
+  .option('--all', 'the grants of others too, where you may approve them')
+  .action(async (flags: CallerFlags & { readonly all?: boolean }) => {
+    const { listAccess } = await import('./toolbox/access.ts')
+    await listAccess(flags.all ?? false, flags)
+  })
+
+interface CommentFlags extends CallerFlags {
+  readonly comment?: string
+}
+
+for (const word of ['approve', 'deny'] as const) {
+  command(access, `${word} <request>`, `${word} what somebody asked for`)
+    .addOption(formatOption())
+    .addOption(urlOption())
+    .option('--comment <text>', 'why')
+    .action(async (id: string, flags: CommentFlags) => {
+      const { decideAccess } = await import('./toolbox/access.ts')
+      await decideAccess(id, word, flags.comment, flags)
+    })
+}
+
+for (const [word, description] of [
+  ['revoke', 'end the grant of somebody else at once'],
+  ['return', 'give a grant of your own back'],
+] as const) {
+  command(access, `${word} <grant>`, description)
+    .addOption(formatOption())
+    .addOption(urlOption())
+    .option('--comment <text>', 'why')
+    .action(async (id: string, flags: CommentFlags) => {
+      const { endAccess } = await import('./toolbox/access.ts')
+      await endAccess(id, flags.comment, flags)
+    })
+}
+
+command(
+  access,
+  'report [audit...]',
+  'who had what, when, on whose word, and what was used; from the audit log',
+)
+  .addOption(formatOption())
+  .option('--since <duration>', 'how far back', duration, '90d')
+  .action(async (files: string[], flags: Common & { readonly since: string }) => {
+    const { reportAccess } = await import('./toolbox/access-report.ts')
+    const configured = (): string[] =>
+      configFor(flags.config, flags.format).audit.sinks.map(sink => sink.path)
+    await reportAccess(parseDuration(flags.since), files.length > 0 ? files : configured(), flags.format)
+  })
+
 function sequence(text: string): number {
   if (!/^\d+(\.\d+)?$/.test(text)) throw new InvalidArgumentError('expected a number')
   return Number(text)

@@ -10,6 +10,7 @@ import { type LimitsConfig, limits, type PricingConfig, pricing } from './config
 import { type AdminConfig, admin, type ListenConfig, listen } from './config/listeners.ts'
 import { type PolicyConfig, policy } from './config/policy.ts'
 import { type PoolConfig, pools } from './config/pools.ts'
+import { type StoreConfig, store } from './config/store.ts'
 import { type TelemetryConfig, telemetry } from './config/telemetry.ts'
 
 export const configSchema = {
@@ -30,6 +31,7 @@ export const configSchema = {
     audit,
     limits,
     telemetry,
+    access,
   },
 } as const
 
@@ -45,4 +47,5 @@ export interface GatewayConfig {
   readonly audit: AuditConfig
   readonly limits: LimitsConfig
   readonly telemetry: TelemetryConfig
+  readonly access: AccessConfig
 }

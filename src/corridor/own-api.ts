@@ -24,7 +24,7 @@ export interface OwnApi {
   /** Remembers which limits the policy named for a principal. */
   remember(principal: string, claims: readonly Claim[]): void
   /** How the limits stand that the policy named lately, each once. */
-  standings(now: EpochMs): readonly Standing[]
+  standings(now: EpochMs): readonly Standing[] | Promise<readonly Standing[]>
 }
 
 export interface OwnApiNeeds {

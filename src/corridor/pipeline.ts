@@ -16,7 +16,7 @@ import { GENERATING, type Principal } from '../contract/input.schema.ts'
 import type { RequestFacts } from '../contract/request.ts'
 import type { EpochMs } from '../contract/units.ts'
 import { admit, claimsOf, LimitRefusal } from '../limits/admit.ts'
-import { type Expectation, expectedAmounts, type Pricing, priceFor, usedAmounts } from '../limits/amounts.ts'
+import { type Expectation, expectedAmounts, type Pricing, priceFor } from '../limits/amounts.ts'
 import type { Ledger, Standing } from '../limits/ledger.ts'
 import { rateHeaders } from '../limits/rate-headers.ts'
 import type { Candidate } from '../policy/candidate.ts'
@@ -90,7 +90,7 @@ export interface Pipeline {
   /** Requests that have not ended. */
   running(): number
   /** How the limits stand that the policy named lately. */
-  standings(): readonly Standing[]
+  standings(): readonly Standing[] | Promise<readonly Standing[]>
   /** Ends what still runs, in its own protocol. */
   drain(): void
   /** Ends what stands on a grant that is over, unless the policy allows it all the same. */
@@ -139,31 +139,19 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
     const principal = await callerOf(facts, visit.now, settings)
     visit.principal = principal
     visit.trace?.end()
-    const asker = { principal, revision }
+    visit.grants = needs.grants.of(principal, visit.now)
+    const asker = { principal, revision, grants: visit.grants }
     const bytes = await readBody(visit.request, visit.response, settings.maxBodyBytes)
     visit.body = bytes.length > 0 ? parseBody(bytes) : undefined
-    if (isOwn(facts)) return answer(visit, ownApi.answer(visit, facts, asker, visit.body))
-    visit.trace?.begin('decide')
-    const decision = decide(visit, facts, asker)
-    visit.trace?.end(decided(visit))
-    if (!decision.allow) throw new PolicyRefusal(decision)
-    visit.trace?.begin('admit')
-    const claims = claimsOf(decision.limits ?? [])
-    ownApi.remember(principal.id, claims)
-    visit.model = decision.rewrite?.model ?? visit.model
-    visit.price = priceFor(visit.model, settings.pricing, claims)
-    visit.reservation = admit(
-      claims,
-      expectedAmounts(expectationOf(visit, facts, decision), visit.price),
-      visit.now,
-      ledger,
-    )
-    visit.standings = visit.reservation.standings
-    visit.trace?.end()
+    if (isOwn(facts)) {
+      const { status, text } = await ownApi.answer(visit, facts, asker, visit.body)
+      return answer(visit, text, status)
+    }
+    const decision = await permit(visit, facts, asker, settings)
     if (isModelList(facts)) return answerModels(visit, facts, asker)
     visit.pools = route(decision, visit.model, pools)
     visit.pool = visit.pools[0]
-    await recorder.decision(visit)
+    await Promise.all([recorder.decision(visit), ...firstUses(visit, principal)])
     visit.trace?.begin('queue')
     await passage.through(visit, facts, decision)
   }
@@ -176,8 +164,11 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
     settings: Settings,
   ): Promise<Decision> {
     for (;;) {
+      visit.trace?.begin('decide')
       const decision = decide(visit, facts, { ...asker, grants: visit.grants })
+      visit.trace?.end(decided(visit))
       if (!decision.allow) throw new PolicyRefusal(decision)
+      visit.trace?.begin('admit')
       visit.grounds = groundsOf(visit, decision)
       const own = claimsOf(decision.limits ?? [])
       ownApi.remember(asker.principal.id, own)
@@ -191,6 +182,7 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
         // A ledger in this process answers at once, and then nothing is waited for.
         visit.reservation = reserving instanceof Promise ? await reserving : reserving
         visit.standings = visit.reservation.standings
+        visit.trace?.end()
         return decision
       } catch (error) {
         const { claim } = error instanceof LimitRefusal ? error.refusedBy : { claim: undefined }

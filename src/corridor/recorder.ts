@@ -12,6 +12,7 @@ import {
 import type { ActiveGrant } from '../contract/access.schema.ts'
 import type { AuditContent } from '../contract/decision.schema.ts'
 import type { Operation } from '../contract/input.schema.ts'
+import type { UsageBook } from '../contract/usage.ts'
 import { costOf } from '../limits/amounts.ts'
 import type { Standing } from '../limits/ledger.ts'
 import { dayOf } from '../limits/usage-report.ts'

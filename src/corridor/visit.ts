@@ -17,7 +17,7 @@ import type { Trace } from '../telemetry/tracer.ts'
 import type { AbortSignalLike } from '../upstreams/client-left.ts'
 import type { Place } from '../upstreams/places.ts'
 import type { Pool } from '../upstreams/pools.ts'
-import type { StopHandle } from '../upstreams/relay.ts'
+import type { StopHandle, StopReason } from '../upstreams/relay.ts'
 import type { Target } from '../upstreams/target.ts'
 
 /** Tokens that the server reported or, where it did not, that were counted as they passed. */
@@ -89,6 +89,11 @@ export class Visit implements AbortSignalLike, StopHandle {
   /** Said in every answer. */
   get names(): Record<string, string> {
     return { 'x-request-id': this.requestId, 'x-decision-id': this.id }
+  }
+
+  /** Charges what the answer took in place of what was reserved: once. */
+  settle(): void {
+    this.reservation?.settle(usedAmounts(this.usage ?? NO_USAGE, this.price))
   }
 
   /** A target is busy with this visit from now on. */

@@ -10,6 +10,7 @@ import type { EpochMs } from '../contract/units.ts'
 import { ageAt, judgeOf } from '../corridor/access-api.ts'
 import type { Revision } from '../policy/revision.ts'
 import { newId } from '../server/ids.ts'
+import type { Operator } from '../server/operators.ts'
 
 export interface OperatorAnswer {
   readonly status: number
@@ -19,8 +20,8 @@ export interface OperatorAnswer {
 export interface AccessOperator {
   requests(): OperatorAnswer
   grants(): OperatorAnswer
-  decide(id: string, approve: boolean, comment: string | null): Promise<OperatorAnswer>
-  revoke(grantId: string, comment: string | null): Promise<OperatorAnswer>
+  decide(id: string, approve: boolean, comment: string | null, by: Operator): Promise<OperatorAnswer>
+  revoke(grantId: string, comment: string | null, by: Operator): Promise<OperatorAnswer>
 }
 
 export interface AccessOperatorNeeds {
@@ -61,20 +62,21 @@ export function createAccessOperator({ access, policy, now, record }: AccessOper
           .map(one => grantView(one, one.grant as GrantDocument, now())),
       },
     }),
-    decide: (id, approve, comment) =>
+    decide: (id, approve, comment, operator) =>
       answered(async () => {
         const document = await desk.decideAsOperator(id, approve, comment, judge())
         record(`admin.access_${approve ? 'approved' : 'denied'}`, {
           access_request: id,
           by: OPERATOR,
+          operator,
           comment,
         })
         return requestView(document, now())
       }),
-    revoke: (grantId, comment) =>
+    revoke: (grantId, comment, operator) =>
       answered(async () => {
         const document = await desk.endAsOperator(grantId, comment)
-        record('admin.access_revoked', { grant: grantId, by: OPERATOR, comment })
+        record('admin.access_revoked', { grant: grantId, by: OPERATOR, operator, comment })
         return grantView(document, document.grant as GrantDocument, now())
       }),
   }

@@ -39,7 +39,8 @@ import { openCandidate, openPolicy } from './policies.ts'
 import { rollBack } from './rollback.ts'
 import { everySecond, handingOn, mostUsed, nearestEnd, operatorsOf, withPulse } from './seeing.ts'
 import { createSettings } from './settings.ts'
-import { poolStatus, queueGauges, readiness, targetGauges } from './status.ts'
+import { openSharedState } from './shared-state.ts'
+import { accessStatus, poolStatus, queueGauges, readiness, targetGauges } from './status.ts'
 import { readTls, watchTls } from './tls.ts'
 import { openTracing } from './tracing.ts'
 import { openAudit, recordMalformed } from './trail.ts'
@@ -90,8 +91,8 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     models: () => pools.models(),
     targets: () => targetGauges(pools, steady()),
     queues: () => queueGauges(pools, places),
-    grants: () => 0,
-    limitsUsed: () => mostUsed(pipeline.standings()),
+    grants: () => access.directory.activeCount(now()),
+    limitsUsed: async () => mostUsed(await pipeline.standings()),
   })
   const metrics = withPulse(counted, pulse)
   const pools = createPools({
@@ -116,6 +117,9 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const tlsFiles = config.listen.tls
   const tls = tlsFiles && readTls(tlsFiles)
 
+  const shared = await openSharedState({ config: config.store, log, metrics, now })
+  const keys = createKeys({ store: shared.store, onFailure: config.store.onFailure, log, now })
+  await keys.configure(config.identity.apiKeys)
   const journal = createJournal({ run: startedAt.toString(36) })
   const audit = handingOn(await openAudit(config, log, metrics, now), journal)
   const labels = { app: 'sallyport', version: VERSION }
@@ -212,13 +216,13 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const adminListener = createAdminListener({
     operators: operatorsOf(config.admin),
     tls: adminTls,
-    ready: () => readiness(stopping, policy, audit, pools),
+    ready: () => readiness(stopping, policy, audit, pools, shared.store),
     status,
     usage: query => answerUsage(shared.store.usage, query, now()),
     metrics: async () => ({ contentType: metrics.contentType, text: await metrics.text() }),
     journal,
     live: pulse,
-    limits: () => ({ limits: nearestEnd(pipeline.standings()) }),
+    limits: async () => ({ limits: nearestEnd(await pipeline.standings()) }),
     opa: {
       version: VERSION,
       revision: () => policy.current()?.id,
@@ -234,6 +238,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     },
     rollbackPolicy: revision => rollBack(policy, revision),
     audited: (event, facts) => audit.write(eventRecord(event, now(), facts)),
+    access: createAccessOperator({ access, policy, now, record }),
   })
 
   health.follow()

@@ -89,3 +89,8 @@ export function targetGauges(pools: Pools, at: number): TargetGauges[] {
 export function queueGauges(pools: Pools, places: Pick<Places, 'queued'>): { pool: string; depth: number }[] {
   return pools.all().map(({ name }) => ({ pool: name, depth: places.queued(name) }))
 }
+
+export function accessStatus({ directory }: Access, at: number): object {
+  const pending = directory.all().filter(({ value }) => requestState(value, at) === 'pending')
+  return { active: directory.activeCount(at), pending: pending.length }
+}

@@ -5,7 +5,8 @@
 import http, { type IncomingMessage, type ServerResponse } from 'node:http'
 import https from 'node:https'
 import express, { type NextFunction, type Request, type Response } from 'express'
-import { errorBody } from '../contract/errors.ts'
+import { errorBody, GatewayError } from '../contract/errors.ts'
+import { type AdminAccess, type AdminAnswer, accessRoutes, type Methods } from './admin-access.ts'
 import { BadFilter, createDecisionFeed, type DecisionJournal } from './decision-feed.ts'
 import { openEventStream, wantsEvents } from './event-stream.ts'
 import { createOpaApi, type OpaApiNeeds } from './opa-api.ts'
@@ -27,6 +28,8 @@ export interface AdminListenerNeeds {
   readonly tls: TlsMaterial | undefined
   ready(): { readonly ok: boolean; readonly checks: Readonly<Record<string, boolean>> }
   status(): object | Promise<object>
+  /** @param query - `by` and `since`, where they were given. */
+  usage(query: { readonly by?: string; readonly since?: string }): Promise<AdminAnswer>
   metrics(): Promise<{ readonly contentType: string; readonly text: string }>
   readonly journal: DecisionJournal
   readonly live: LiveTraffic
@@ -35,7 +38,8 @@ export interface AdminListenerNeeds {
   readonly opa: OpaApiNeeds
   reloadPolicy(): Promise<object>
   /** @param revision - Without one: what was in force before. */
-  rollbackPolicy(revision: string | undefined): { readonly status: number; readonly body: object }
+  rollbackPolicy(revision: string | undefined): AdminAnswer
+  readonly access: AdminAccess
   /** Rejects when the event cannot be written; then nothing is done. */
   audited(event: string, facts: object): Promise<void>
 }
@@ -59,10 +63,11 @@ export function createAdminListener(needs: AdminListenerNeeds): AdminListener {
   app.use(shield)
 
   /** Any other method is told which there are. */
-  function route(path: string, methods: Partial<Record<'get' | 'post', express.RequestHandler[]>>): void {
+  function route(path: string, methods: Methods): void {
     const at = app.route(path)
     if (methods.get) at.get(...methods.get)
     if (methods.post) at.post(...methods.post)
+    if (methods.delete) at.delete(...methods.delete)
     at.all((_request, response) => notAllowed(response, Object.keys(methods)))
   }
 
@@ -83,17 +88,25 @@ export function createAdminListener(needs: AdminListenerNeeds): AdminListener {
     refuse(response, 401, 'unauthenticated', 'The admin token is needed')
   }
 
-  /** Only for who operates, never for a page of another site, and on record before it is done. */
-  function change(name: string, facts: (request: Request) => object = () => ({})): express.RequestHandler {
+  /** Only for who operates; who tried and may not is on record. */
+  function mayOperate(action: string): express.RequestHandler {
+    return async (_request, response, next) => {
+      const { address, ...by } = response.locals.operator as Operator
+      if (by.role === 'operate') return next()
+      await needs.audited('admin.refused', { action, by, address }).catch(() => {})
+      refuse(response, 403, 'forbidden', 'This token may read, and not operate')
+    }
+  }
+
+  /** On record before it is done, or not done. */
+  function recorded(
+    action: string,
+    facts: (request: Request) => object = () => ({}),
+  ): express.RequestHandler {
     return async (request, response, next) => {
       const { address, ...by } = response.locals.operator as Operator
-      const event = { by, address, ...facts(request) }
-      if (by.role !== 'operate') {
-        await needs.audited('admin.refused', { action: name, ...event }).catch(() => {})
-        return refuse(response, 403, 'forbidden', 'This token may read, and not operate')
-      }
       try {
-        await needs.audited(`admin.${name}`, event)
+        await needs.audited(`admin.${action}`, { by, address, ...facts(request) })
       } catch {
         response.set('retry-after', '5')
         return refuse(response, 503, 'audit_unavailable', 'The audit log cannot be written')
@@ -146,6 +159,20 @@ export function createAdminListener(needs: AdminListenerNeeds): AdminListener {
     ],
   })
   route('/status', { get: [async (_request, response) => void response.json(await needs.status())] })
+  route('/usage', {
+    get: [
+      async (request, response) => {
+        const { by, since } = request.query
+        const { status, body } = await needs.usage({
+          ...(by === undefined ? {} : { by: String(by) }),
+          ...(since === undefined ? {} : { since: String(since) }),
+        })
+        if (status === 200) return void response.json(body)
+        const { code, message } = body as { code: string; message: string }
+        refuse(response, status, code, message)
+      },
+    ],
+  })
   route('/limits', { get: [async (_request, response) => void response.json(await needs.limits())] })
   route('/operator', { get: [(_request, response) => void response.json(response.locals.operator)] })
   route('/live', { get: [(request, response) => answerLive(request, response)] })
@@ -167,23 +194,30 @@ export function createAdminListener(needs: AdminListenerNeeds): AdminListener {
     response.status(status).set('content-type', 'application/json').send(text)
   })
   route('/policy/reload', {
-    post: [change('reload'), async (_request, response) => void response.json(await needs.reloadPolicy())],
+    post: [
+      mayOperate('reload'),
+      recorded('reload'),
+      async (_request, response) => void response.json(await needs.reloadPolicy()),
+    ],
   })
   route('/policy/rollback', {
     post: [
+      mayOperate('rollback'),
       express.json({ type: () => true, limit: '4kb' }),
       checkRollback,
-      change('rollback', request => ({ revision: revisionIn(request) ?? null })),
+      recorded('rollback', request => ({ revision: revisionIn(request) ?? null })),
       (request, response) => {
         const { status, body } = needs.rollbackPolicy(revisionIn(request) as string | undefined)
         response.status(status).json(body)
       },
     ],
   })
+  for (const [path, methods] of Object.entries(accessRoutes(needs.access, mayOperate))) route(path, methods)
   app.use((_request, response) => notFound(response))
   app.use((error: unknown, _request: Request, response: Response, _next: NextFunction) => {
     if (response.headersSent) return void response.destroy()
     if (error instanceof BadFilter) return refuse(response, 400, 'invalid_request', error.message)
+    if (error instanceof GatewayError) return refuse(response, error.status, error.code, error.title)
     const status = Number((error as { status?: unknown }).status)
     if (status === 413) return refuse(response, 413, 'payload_too_large', 'The body is too large')
     if (status < 500) return refuse(response, 400, 'invalid_request', 'The request is malformed')

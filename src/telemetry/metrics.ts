@@ -132,8 +132,9 @@ export function createMetrics(needs: MetricsNeeds): Metrics {
       labelNames,
       registers,
       async collect() {
-        const values = await read()
         this.reset()
+        // What cannot be read now, such as a limit in a store that is away, is left out, and nothing else is.
+        const values = await read().catch(() => [])
         for (const [labels, value] of values) this.set(labels, value)
       },
     })
@@ -232,15 +233,6 @@ export function createMetrics(needs: MetricsNeeds): Metrics {
 
   const storeUp = gauge('sallyport_store_up', 'Whether the store answers', ['engine'])
   const storeModes = gauge('sallyport_store_mode', 'How limits are enforced now: 1 for the mode', ['mode'])
-  new Gauge({
-    name: 'sallyport_grants_active',
-    help: 'Grants in force',
-    registers,
-    collect() {
-      this.set(grants())
-    },
-  })
-
   const rules = boundedNames()
   const codes = boundedNames()
   const limits = boundedNames()
@@ -293,6 +285,11 @@ export function createMetrics(needs: MetricsNeeds): Metrics {
       info.set({ revision }, 1)
     },
     retry: (pool, reason) => retries.add([pool, reason]),
+    store: (engine, ok) => storeUp.set({ engine }, ok ? 1 : 0),
+    storeMode(mode) {
+      for (const each of ['shared', 'local', 'refusing'])
+        storeModes.set({ mode: each }, each === mode ? 1 : 0)
+    },
     spans: (count, outcome) => spans.add([outcome], count),
     auditRecords: (count, outcome) => audit.add(['file', outcome], count),
   }

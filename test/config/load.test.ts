@@ -46,6 +46,7 @@ describe('the smallest useful config', () => {
   it('is one pool with one target; all else is as the contract says', () => {
     expect(good(`{"policy": {"path": "rules"}, ${POOLS}}`)).toEqual({
       listen: { host: '127.0.0.1', port: 8080, drain: '30s', trustedProxies: [] },
+      access: { webhooks: [] },
       admin: { host: '127.0.0.1', port: 8081, tokens: [], hosts: [] },
       policy: {
         path: path.join(FOLDER, 'rules'),

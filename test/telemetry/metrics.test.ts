@@ -5,7 +5,6 @@ const MANY = 100_000
 
 function metrics() {
   const made = createMetrics({
-    grants: () => 2,
     models: () => ['tiny', 'big'],
     targets: () => [
       { pool: 'chat', target: 'http://a', up: true, inFlight: 3, slots: 4, breakerOpen: false },
