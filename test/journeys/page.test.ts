@@ -5,6 +5,7 @@ import { createRequire } from 'node:module'
 import type { AxeResults } from 'axe-core'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { ACCESS_POLICY, ask, PEOPLE } from '../support/access.ts'
 import { CHROMIUM, openPage, startBrowser } from '../support/browser.ts'
 import { type BusyGateway, startBusyGateway } from '../support/busy-gateway.ts'
 import { newFolder, startGateway, stopAll } from '../support/gateway.ts'
@@ -189,6 +190,35 @@ describe.runIf(CHROMIUM)('the page of a gateway that wants a token', () => {
     expect(await page.evaluate('[document.cookie, location.href, localStorage.length].join()')).not.toContain(
       OPERATE,
     )
+    await browser.close()
+    await stopAll()
+  })
+
+  it('lets who operates approve what somebody asks for, and keeps who reads from it', async () => {
+    const browser = await startBrowser()
+    const tokens = [
+      { name: 'ana', token: OPERATE, role: 'operate' },
+      { name: 'eve', token: READ },
+    ]
+    const gateway = await startGateway({ policy: ACCESS_POLICY, keys: PEOPLE, config: { admin: { tokens } } })
+    const { id } = (await ask(gateway, 'dev', { reason: 'incident 4512' })).body
+    const reader = { method: 'POST', headers: { authorization: `Bearer ${READ}` } }
+    expect((await fetch(`${gateway.adminUrl}/access/requests/${id}/approve`, reader)).status).toBe(403)
+    const { page } = await openPage(browser, gateway.adminUrl)
+    await page.goto(`${gateway.adminUrl}/ui/#/access`)
+    await page.getByLabel('Admin token').fill(OPERATE)
+    await page.getByRole('button', { name: 'Enter' }).click()
+    await page.getByText('incident 4512').waitFor()
+    await page.getByRole('button', { name: 'Approve' }).click()
+    await page.getByLabel('Comment').fill('go')
+    await page.getByRole('button', { name: 'Yes' }).click()
+    await page.getByText('Nobody waits for access.').waitFor()
+    const approved = await gateway.audited(({ event }) => event === 'admin.access_approved')
+    expect(approved).toMatchObject({
+      access_request: id,
+      comment: 'go',
+      operator: { name: 'ana', method: 'token' },
+    })
     await browser.close()
     await stopAll()
   })
