@@ -444,9 +444,8 @@ command(
   .option('--since <duration>', 'how far back', duration, '90d')
   .action(async (files: string[], flags: Common & { readonly since: string }) => {
     const { reportAccess } = await import('./toolbox/access-report.ts')
-    const configured = (): string[] =>
-      configFor(flags.config, flags.format).audit.sinks.map(sink => sink.path)
-    await reportAccess(parseDuration(flags.since), files.length > 0 ? files : configured(), flags.format)
+    const logs = files.length > 0 ? files : auditFilesOf(flags)
+    await reportAccess(parseDuration(flags.since), logs, flags.format)
   })
 
 function sequence(text: string): number {

@@ -2,7 +2,6 @@
 import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
-import { Registry } from 'prom-client'
 import { decisionRecord, eventRecord, outcomeRecord } from '../../src/audit/record.ts'
 import { configSchema } from '../../src/contract/config.schema.ts'
 import { decisionSchema } from '../../src/contract/decision.schema.ts'
@@ -146,34 +145,21 @@ function events(): string[] {
     const text = readFileSync(path.join('src', file), 'utf8')
     for (const [, name] of text.matchAll(/['"`]((?:gateway|policy|access|admin)\.[a-z_]*ed)['"`]/g))
       if (name !== undefined) names.add(name)
+    for (const [, action] of text.matchAll(/\brecorded\('([a-z_]+)'/g)) names.add(`admin.${action}`)
     // What became of an attempt is told by the attempt.
     if (text.includes('`policy.$')) for (const end of ['activated', 'refused']) names.add(`policy.${end}`)
   }
   return [...names].sort()
 }
 
-interface Registered {
-  readonly name: string
-  readonly help: string
-  readonly labelNames: readonly string[]
-  readonly constructor: { readonly name: string }
-}
-
 function metrics(): string {
-  const found: Registered[] = []
-  const register = Registry.prototype.registerMetric
-  Registry.prototype.registerMetric = function (metric) {
-    found.push(metric as unknown as Registered)
-    register.call(this, metric)
-  }
   // It only asks when it is scraped.
-  createMetrics(new Proxy({}, { get: () => () => [] }) as MetricsNeeds)
-  Registry.prototype.registerMetric = register
-  const rows = found
-    .filter(({ name }) => !/^(process|nodejs)_/.test(name))
+  const { families } = createMetrics(new Proxy({}, { get: () => () => [] }) as MetricsNeeds)
+  const rows = families
+    .toSorted((one, other) => one.name.localeCompare(other.name))
     .map(
-      ({ name, help, labelNames, constructor: kind }) =>
-        `| \`${name}\` | ${kind.name.toLowerCase()} | ${labelNames.map(label => `\`${label}\``).join(', ')} | ${help} |`,
+      ({ name, help, labels, type }) =>
+        `| \`${name}\` | ${type} | ${labels.map(label => `\`${label}\``).join(', ')} | ${help} |`,
     )
   return page(
     'Metrics',

@@ -175,6 +175,7 @@ export function createRecorder({
     count(visit, outcome, code, status = visit.response.statusCode) {
       const seconds = (performance.now() - visit.began) / 1000
       const { principal, pool, model } = visit
+      log.debug?.('request', { decision_id: visit.id, outcome, code, ms: rounded(seconds * 1000) })
       finishTrace(visit, outcome, code, status)
       metrics.request({ principal: principal?.id, pool: pool?.name, model, outcome, code, seconds })
     },

@@ -41,9 +41,9 @@ import { everySecond, handingOn, mostUsed, nearestEnd, operatorsOf, withPulse } 
 import { createSettings } from './settings.ts'
 import { openSharedState } from './shared-state.ts'
 import { accessStatus, poolStatus, queueGauges, readiness, targetGauges } from './status.ts'
-import { readTls, watchTls } from './tls.ts'
+import { clientTimeouts, readTls, watchTls } from './tls.ts'
 import { openTracing } from './tracing.ts'
-import { openAudit, recordMalformed } from './trail.ts'
+import { openAudit, recordRefusedEarly } from './trail.ts'
 import { answerUsage } from './usage.ts'
 
 export interface Gateway {
@@ -120,8 +120,12 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const shared = await openSharedState({ config: config.store, log, metrics, now })
   const keys = createKeys({ store: shared.store, onFailure: config.store.onFailure, log, now })
   await keys.configure(config.identity.apiKeys)
+  const stateFolder = path.resolve(options.stateFolder ?? '.sallyport')
   const journal = createJournal({ run: startedAt.toString(36) })
-  const audit = handingOn(await openAudit(config, log, metrics, now), journal)
+  const audit = handingOn(
+    await openAudit({ config, log, metrics, stateFolder, now, random: Math.random }),
+    journal,
+  )
   const labels = { app: 'sallyport', version: VERSION }
   const record = (event: string, facts?: object): void =>
     void audit.write(eventRecord(event, now(), facts)).catch(() => {})

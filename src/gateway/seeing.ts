@@ -9,14 +9,15 @@ import type { Journal } from '../telemetry/journal.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Pulse } from '../telemetry/pulse.ts'
 
-/** What is written is handed on once it is. */
+/** What is written is handed on once it is, masked as for the first sink. */
 export function handingOn(audit: AuditLog, journal: Pick<Journal, 'take'>): AuditLog {
+  const [first = { type: 'file', name: 'file' }] = audit.state().sinks
   return {
     ...audit,
-    write(record) {
-      const written = audit.write(record)
+    write(record, masker) {
+      const written = audit.write(record, masker)
       written.then(
-        () => journal.take(record),
+        () => journal.take(masker ? masker.mask(record, first) : record),
         () => {},
       )
       return written

@@ -12,7 +12,7 @@ import { openEventStream, wantsEvents } from './event-stream.ts'
 import { createOpaApi, type OpaApiNeeds } from './opa-api.ts'
 import { createOperators, isFromAnotherSite, type Operator, type OperatorsNeeds } from './operators.ts'
 import { PAGE_POLICY, pageFile } from './page.ts'
-import { secureContext, type TlsMaterial } from './public-listener.ts'
+import { createTlsDoor, type TlsMaterial } from './tls-options.ts'
 
 export interface AdminListener {
   /** @returns The port. */
@@ -231,20 +231,10 @@ export function createAdminListener(needs: AdminListenerNeeds): AdminListener {
     const stop = needs.live.follow(second => stream.send({ event: 'second', data: JSON.stringify(second) }))
   }
 
-  const { tls } = needs
   const options = { requestTimeout: 60_000, headersTimeout: 20_000 }
-  const secure =
-    tls &&
-    https.createServer(
-      {
-        ...options,
-        ...secureContext(tls),
-        requestCert: tls.ca !== undefined,
-        // Who brings no good certificate may still bring a token.
-        rejectUnauthorized: false,
-      },
-      app,
-    )
+  const door = needs.tls && createTlsDoor(needs.tls)
+  // Who brings no good certificate may still bring a token.
+  const secure = door && https.createServer({ ...options, ...door.options }, app)
   const server = secure ?? http.createServer(options, app)
   return {
     listen: (host, port) =>
@@ -255,7 +245,9 @@ export function createAdminListener(needs: AdminListenerNeeds): AdminListener {
           resolve((server.address() as { port: number }).port)
         })
       }),
-    renewTls: material => secure?.setSecureContext(secureContext(material)),
+    renewTls(material) {
+      if (door) secure?.setSecureContext(door.renew(material))
+    },
     close: () =>
       new Promise(resolve => {
         server.close(() => resolve())

@@ -183,20 +183,9 @@ export function createPublicListener(needs: PublicListenerNeeds): PublicListener
   }
 }
 
-const HANDSHAKE_MS = 10_000
-
-/** A certificate that cannot be verified is answered 401, which tells more than a broken handshake. */
-function tlsOptions(material: TlsMaterial): https.ServerOptions {
-  return {
-    ...secureContext(material),
-    requestCert: material.ca !== undefined,
-    rejectUnauthorized: false,
-    handshakeTimeout: HANDSHAKE_MS,
-  }
-}
-
-export function secureContext({ cert, key, ca }: TlsMaterial): SecureContextOptions {
-  return { cert, key, ...(ca === undefined ? {} : { ca }), minVersion: 'TLSv1.2' }
+/** Some more than are served, so that those can be told. */
+function mostAccepted({ total }: ConnectionLimits): number {
+  return total + MOST_TURNED_AWAY
 }
 
 const MALFORMED: Readonly<Record<string, readonly [number, string]>> = {

@@ -51,9 +51,11 @@ export interface Metrics {
   store(engine: string, ok: boolean): void
   /** How limits are enforced: with the store, by this gateway alone, or not at all. */
   storeMode(mode: 'shared' | 'local' | 'refusing'): void
-  auditRecords(count: number, outcome: 'written' | 'failed'): void
+  auditRecords(sink: string, count: number, outcome: 'written' | 'failed' | 'dropped'): void
   /** Spans of traces. */
   spans(count: number, outcome: 'exported' | 'dropped'): void
+  /** What there is, besides what Prometheus knows of any process. */
+  readonly families: readonly MetricFamily[]
   /** In the exposition format of Prometheus. */
   text(): Promise<string>
   readonly contentType: string
@@ -68,6 +70,13 @@ export interface MetricsNeeds {
   grants(): number | Promise<number>
   /** Of each limit, by name, the largest share that anybody has used of it. */
   limitsUsed(): ReadonlyMap<string, number> | Promise<ReadonlyMap<string, number>>
+}
+
+export interface MetricFamily {
+  readonly name: string
+  readonly type: 'counter' | 'gauge' | 'histogram'
+  readonly labels: readonly string[]
+  readonly help: string
 }
 
 export interface TargetGauges {
@@ -109,16 +118,28 @@ export function createMetrics(needs: MetricsNeeds): Metrics {
   collectDefaultMetrics({ register: registry })
   for (const name of MISNAMED) registry.removeSingleMetric(name)
   const tallies: Tally[] = []
+  const families: MetricFamily[] = []
   const kept = (tally: Tally): Tally => {
     tallies.push(tally)
     return tally
   }
-  const counter = (name: string, help: string, labels: string[] = []) =>
-    kept(createCounter({ name, help, labels }))
-  const histogram = (name: string, help: string, labels: string[], buckets: readonly number[]) =>
-    kept(createHistogram({ name, help, labels }, buckets))
-  const gauge = (name: string, help: string, labelNames: string[] = []) =>
-    new Gauge({ name, help, labelNames, registers })
+  const counter = (name: string, help: string, labels: string[] = []) => {
+    families.push({ name, type: 'counter', labels, help })
+    return kept(createCounter({ name, help, labels }))
+  }
+  const histogram = (name: string, help: string, labels: string[], buckets: readonly number[]) => {
+    families.push({ name, type: 'histogram', labels, help })
+    return kept(createHistogram({ name, help, labels }, buckets))
+  }
+  const gauge = (
+    name: string,
+    help: string,
+    labelNames: string[],
+    collect?: (this: Gauge) => Promise<void>,
+  ) => {
+    families.push({ name, type: 'gauge', labels: labelNames, help })
+    return new Gauge({ name, help, labelNames, registers, ...(collect ? { collect } : {}) })
+  }
   /** Read when it is asked for. */
   const reading = (
     name: string,
@@ -126,17 +147,11 @@ export function createMetrics(needs: MetricsNeeds): Metrics {
     labelNames: string[],
     read: () => Promise<readonly (readonly [Record<string, string>, number])[]>,
   ) =>
-    new Gauge({
-      name,
-      help,
-      labelNames,
-      registers,
-      async collect() {
-        this.reset()
-        // What cannot be read now, such as a limit in a store that is away, is left out, and nothing else is.
-        const values = await read().catch(() => [])
-        for (const [labels, value] of values) this.set(labels, value)
-      },
+    gauge(name, help, labelNames, async function () {
+      this.reset()
+      // What cannot be read now, such as a limit in a store that is away, is left out, and nothing else is.
+      const values = await read().catch(() => [])
+      for (const [labels, value] of values) this.set(labels, value)
     })
 
   const requests = counter('sallyport_requests_total', 'Requests, by how they ended', [
@@ -240,7 +255,7 @@ export function createMetrics(needs: MetricsNeeds): Metrics {
   const operationNames = boundedNames()
   // What has not happened yet is told as 0, so that the first time is a rise.
   for (const outcome of ['activated', 'refused', 'rolled_back']) reloads.add([outcome], 0)
-  for (const outcome of ['written', 'failed']) audit.add(['file', outcome], 0)
+  const sinks = new Set<string>()
   const modelLabel = (model: string | null): string =>
     model === null ? 'none' : needs.models().includes(model) ? model : 'other'
   const askedLabels = (operation: string, provider: string, model: string | null): string[] => [
@@ -251,6 +266,7 @@ export function createMetrics(needs: MetricsNeeds): Metrics {
 
   return {
     contentType: registry.contentType,
+    families,
     text: async () => tallies.map(tally => tally.text()).join('') + (await registry.metrics()),
     request({ principal, pool, model, outcome, code, seconds }) {
       requests.add([pool ?? 'none', modelLabel(model), outcome, codes(code)])
@@ -291,7 +307,11 @@ export function createMetrics(needs: MetricsNeeds): Metrics {
         storeModes.set({ mode: each }, each === mode ? 1 : 0)
     },
     spans: (count, outcome) => spans.add([outcome], count),
-    auditRecords: (count, outcome) => audit.add(['file', outcome], count),
+    auditRecords(sink, count, outcome) {
+      if (!sinks.has(sink)) for (const each of ['written', 'failed']) audit.add([sink, each], 0)
+      sinks.add(sink)
+      audit.add([sink, outcome], count)
+    },
   }
 }
 

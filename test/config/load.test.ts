@@ -45,7 +45,13 @@ const withTarget = (members: string): string =>
 describe('the smallest useful config', () => {
   it('is one pool with one target; all else is as the contract says', () => {
     expect(good(`{"policy": {"path": "rules"}, ${POOLS}}`)).toEqual({
-      listen: { host: '127.0.0.1', port: 8080, drain: '30s', trustedProxies: [] },
+      listen: {
+        host: '127.0.0.1',
+        port: 8080,
+        drain: '30s',
+        timeouts: { headers: '10s', body: '60s', idle: '65s', stalled: '30s' },
+        trustedProxies: [],
+      },
       access: { webhooks: [] },
       admin: { host: '127.0.0.1', port: 8081, tokens: [], hosts: [] },
       policy: {

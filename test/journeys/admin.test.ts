@@ -99,6 +99,26 @@ describe('the decisions', () => {
     expect((await fetch(`${gateway.adminUrl}/decisions/none`)).status).toBe(404)
   })
 
+  it('are masked as the audit log is', async () => {
+    const gateway = await startGateway({
+      policy: {
+        ...POLICY,
+        'mask.rego': 'package gateway\n\nmask contains "/input/principal/id"\n',
+      },
+      keys: KEYS,
+      targets: [model.url],
+    })
+    const id = await ask(gateway, 'dev')
+    const [found] = await decisions(gateway)
+    const { chain: _, ...written } = await gateway.audited(record => record.decision_id === id)
+    expect(found).toMatchObject({ decision_id: id, outcome: 'completed' })
+    expect([found.principal, found.input, found.erased]).toEqual([
+      written.principal,
+      written.input,
+      written.erased,
+    ])
+  })
+
   it('are filtered by the query, and an unknown filter is refused', async () => {
     const gateway = await start()
     for (const principal of ['dev', 'eve', 'noted']) await ask(gateway, principal)

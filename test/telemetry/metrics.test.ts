@@ -185,7 +185,7 @@ describe('metrics', () => {
     const { made, lines } = metrics()
     made.reload('activated')
     made.reload('refused')
-    made.auditRecords(5, 'written')
+    made.auditRecords('file', 5, 'written')
     expect(await lines('sallyport_policy_reloads_total')).toEqual([
       'sallyport_policy_reloads_total{outcome="activated"} 1',
       'sallyport_policy_reloads_total{outcome="refused"} 1',
