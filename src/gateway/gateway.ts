@@ -32,6 +32,7 @@ import { VERSION } from '../version.ts'
 import type { Watcher } from '../watcher.ts'
 import { openAccess } from './access.ts'
 import { createAccessOperator } from './access-operator.ts'
+import { type Closing, createClosing } from './closing.ts'
 import { drain } from './drain.ts'
 import { createProviders } from './identity.ts'
 import { createKeys } from './keys.ts'
@@ -77,9 +78,19 @@ export interface GatewayOptions {
  * Starts a gateway.
  *
  * @returns When it accepts requests; a policy that is not valid does not keep it from starting.
- * @throws when the audit log cannot be opened or an address cannot be had.
+ * @throws when the store or the audit log cannot be opened, or an address cannot be had; then nothing is left open.
  */
 export async function createGateway(options: GatewayOptions): Promise<Gateway> {
+  const closing = createClosing()
+  try {
+    return await open(options, closing)
+  } catch (error) {
+    await closing.close()
+    throw error
+  }
+}
+
+async function open(options: GatewayOptions, closing: Closing): Promise<Gateway> {
   const { config, log } = options
   const now = options.now ?? Date.now
   const origin = Date.now() - performance.now()
@@ -103,54 +114,51 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   })
   const deadlines = createDeadlines(steady)
   const places = createPlaces({ pools, deadlines, now: steady })
-  const health = createHealth({
-    pools,
-    deadlines,
-    probe,
-    now: steady,
-    random: Math.random,
-    onNews: places.look,
-  })
-  const carrier = createCarriers(createDispatcher(steady), createProxy(steady))
+  const health = closing.add(
+    createHealth({ pools, deadlines, probe, now: steady, random: Math.random, onNews: places.look }),
+  )
+  const carrier = closing.add(createCarriers(createDispatcher(steady), createProxy(steady)))
   pools.configure(config.pools)
   const proxies = createTrustedProxies(config.listen.trustedProxies)
   const tlsFiles = config.listen.tls
   const tls = tlsFiles && readTls(tlsFiles)
 
-  const shared = await openSharedState({ config: config.store, log, metrics, now })
-  const keys = createKeys({ store: shared.store, onFailure: config.store.onFailure, log, now })
+  const shared = closing.add(await openSharedState({ config: config.store, log, metrics, now }))
+  const keys = closing.add(createKeys({ store: shared.store, onFailure: config.store.onFailure, log, now }))
   await keys.configure(config.identity.apiKeys)
   const stateFolder = path.resolve(options.stateFolder ?? '.sallyport')
   const journal = createJournal({ run: startedAt.toString(36) })
-  const audit = handingOn(
+  const written = closing.add(
     await openAudit({ config, log, metrics, stateFolder, now, random: Math.random }),
-    journal,
   )
+  const audit = handingOn(written, journal)
   const labels = { app: 'sallyport', version: VERSION }
   const record = (event: string, facts?: object): void =>
     void audit.write(eventRecord(event, now(), facts)).catch(() => {})
 
   const policiesNeeds = { config, log, metrics, pools, record, stateFolder, now, random: Math.random }
-  const policy = openPolicy(policiesNeeds, options.policyShownAs ?? config.policy.path)
+  const policy = closing.add(openPolicy(policiesNeeds, options.policyShownAs ?? config.policy.path))
   const candidatePath = config.policy.candidate?.path
   const candidateSource =
-    candidatePath === undefined ? undefined : openCandidate(policiesNeeds, candidatePath)
+    candidatePath === undefined ? undefined : closing.add(openCandidate(policiesNeeds, candidatePath))
   const candidate =
     candidateSource && createCandidate({ current: candidateSource.current, onFlip: metrics.flip })
-  const jit = openAccess({
-    store: shared.store,
-    onStoreFailure: config.store.onFailure,
-    log,
-    now,
-    steady,
-    confirmedAt: policy.confirmedAt,
-    write: (event, facts) => audit.write(eventRecord(event, now(), facts)),
-    onEnded: grant => pipeline.grantEnded(grant),
-    webhooks: config.access.webhooks,
-    random: Math.random,
-  })
+  const jit = closing.add(
+    openAccess({
+      store: shared.store,
+      onStoreFailure: config.store.onFailure,
+      log,
+      now,
+      steady,
+      confirmedAt: policy.confirmedAt,
+      write: (event, facts) => audit.write(eventRecord(event, now(), facts)),
+      onEnded: grant => pipeline.grantEnded(grant),
+      webhooks: config.access.webhooks,
+      random: Math.random,
+    }),
+  )
   const { access } = jit
-  const providers = createProviders({ log, now })
+  const providers = closing.add(createProviders({ log, now }))
   const settings = createSettings({ config, providers, keys, grantTokens: jit.tokens.asked })
   const masking = createMasking({
     key: config.audit.maskKey,
@@ -181,7 +189,9 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     now: steady,
     defaultContent: () => config.audit.content,
   })
-  const tracing = openTracing(config.telemetry, { log, metrics, now: steady, random: Math.random })
+  const tracing = closing.add(
+    openTracing(config.telemetry, { log, metrics, now: steady, random: Math.random }),
+  )
   const pipeline = createPipeline({
     tracer: tracing.tracer,
     now,
@@ -248,12 +258,19 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   health.follow()
   await Promise.all([policy.reload(), candidateSource?.reload(), jit.open()])
   const watchers: Watcher[] = [providers, keys]
-  if (tls) watchers.push(watchTls(tlsFiles, tls, log, publicListener.renewTls))
-  if (adminTls) watchers.push(watchTls(adminTlsFiles, adminTls, log, adminListener.renewTls))
+  const watch = (watcher: Watcher): void => void watchers.push(closing.add(watcher))
+  if (tls) watch(watchTls(tlsFiles, tls, log, publicListener.renewTls))
+  if (adminTls) watch(watchTls(adminTlsFiles, adminTls, log, adminListener.renewTls))
   if (config.policy.watch) {
-    watchers.push(policy.watch())
-    if (candidateSource) watchers.push(candidateSource.watch())
+    watch(policy.watch())
+    if (candidateSource) watch(candidateSource.watch())
   }
+  closing.add({
+    close() {
+      publicListener.closeAllConnections()
+      return publicListener.close()
+    },
+  })
   const port = await publicListener.listen(config.listen.host, config.listen.port)
   const adminPort = await adminListener.listen(config.admin.host, config.admin.port)
   record('gateway.started', { version: VERSION, revision: policy.current()?.id ?? null })
@@ -286,14 +303,8 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     await Promise.all(watchers.map(watcher => watcher.close()))
     await drain(publicListener, pipeline, hurry ? 0 : parseDuration(config.listen.drain))
     await audit.write(eventRecord('gateway.stopped', now())).catch(() => {})
-    await Promise.all([adminListener.close(), tracing.close()])
-    health.close()
-    carrier.close()
-    jit.close()
-    policy.close()
-    candidateSource?.close()
-    await shared.close()
-    await audit.close()
+    await adminListener.close()
+    await closing.close()
   }
 
   return {

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { startTinySlm, type TinySlm } from '../../examples/tiny-slm/server.ts'
@@ -283,5 +283,21 @@ describe('operations', () => {
         expect(metrics).toContain(line)
       }
     })
+  })
+
+  describe('a start', () => {
+    it.each(['listen', 'admin'])(
+      'ends with words when the port of %s is taken, and leaves nothing',
+      async section => {
+        const gateway = await startGateway({ targets: [model.url] })
+        const taken = new URL(section === 'listen' ? gateway.url : gateway.adminUrl).port
+        const folder = newFolder()
+        prepare(folder, { targets: [model.url], config: { [section]: { port: Number(taken) } } })
+        const { code, stderr } = await runCommand(['serve'], { cwd: folder })
+        expect(code).toBe(3)
+        expect(stderr).toContain('EADDRINUSE')
+        expect(existsSync(path.join(folder, 'audit.jsonl.lock'))).toBe(false)
+      },
+    )
   })
 })
