@@ -4,8 +4,9 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts', 'examples/**/*.test.ts'],
     globalSetup: 'test/support/redis-setup.ts',
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    // Of what hangs; a busy machine may take its time.
+    testTimeout: 90_000,
+    hookTimeout: 90_000,
     // What is waited for comes from other processes, on machines that are busy.
     expect: { poll: { timeout: 15_000 } },
     pool: 'forks',

@@ -4,6 +4,7 @@ import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, describe, expect, it } from 'vitest'
+import { authority } from '../support/certificates.ts'
 import { CLI, newFolder, prepare, runCommand, startGateway, stopAll } from '../support/gateway.ts'
 
 const TEXT = readFileSync(path.join(import.meta.dirname, '../../docs/identity.md'), 'utf8')
@@ -31,7 +32,8 @@ describe('docs/identity.md', () => {
       const folder = newFolder()
       prepare(folder, {})
       writeFileSync(path.join(folder, 'gateway.config.json'), text)
-      writeFileSync(path.join(folder, 'secret.txt'), 'secret')
+      writeFileSync(path.join(folder, 'secret.txt'), 'secret', { mode: 0o600 })
+      authority(folder, 'clients').issue('tls', '/CN=localhost', ['DNS:localhost'], { usage: 'serverAuth' })
       const { code, stdout, stderr } = await runCommand(['check'], { cwd: folder })
       expect([code, stdout, stderr]).toEqual([0, expect.any(String), ''])
     }
