@@ -30,7 +30,6 @@ export function judge(config: GatewayConfig): Objection[] {
     ...targetsThatCanBeAsked(config),
     ...webhooksThatCanBeTrusted(config),
     ...judgeAudit(config),
-    ...urlsWithoutSecrets(config),
     ...judgeIdentity(config),
   ]
 }
@@ -181,24 +180,6 @@ function webhooksThatCanBeTrusted({ access }: GatewayConfig): Objection[] {
         ? [{ code: 'webhook_without_secret', path: [...at, 'secret'], message: 'required for format json' }]
         : []),
     ]
-  })
-}
-
-/** The URLs of targets and bundles are names in records, metrics and `/status`. */
-function urlsWithoutSecrets({ pools, policy }: GatewayConfig): Objection[] {
-  const targets = Object.entries(pools).flatMap(([name, pool]) =>
-    pool.targets.map((target, index): [string, JsonPath] => [
-      target.url,
-      ['pools', name, 'targets', index, 'url'],
-    ]),
-  )
-  const sources: [string, JsonPath][] = [[policy.path, ['policy', 'path']]]
-  if (policy.candidate) sources.push([policy.candidate.path, ['policy', 'candidate', 'path']])
-  return [...targets, ...sources].flatMap(([url, path]) => {
-    if (!isUrl(url) || !URL.canParse(url)) return []
-    const { username, password } = new URL(url)
-    const message = 'expected no user and no password in the URL, as it is told in records and metrics'
-    return username + password === '' ? [] : [{ code: 'credential_in_url', path, message }]
   })
 }
 

@@ -409,16 +409,6 @@ describe('values that are each right and wrong together', () => {
     ])
     good(`{${POOLS}, "listen": {"timeouts": {"idle": "24d"}}}`)
   })
-
-  it.each([
-    `{"pools": {"x": {"models": ["a"], "targets": [{"url": "http://user@a"}]}}}`,
-    `{"pools": {"x": {"models": ["a"], "targets": [{"url": "https://user:secret@a/b"}]}}}`,
-    `{${POOLS}, "policy": {"path": "https://user:secret@a/bundle.tar.gz"}}`,
-  ])('a credential inside of a URL is refused, and not repeated: %s', text => {
-    const findings = bad(text)
-    expect(findings).toMatchObject([{ code: 'credential_in_url' }])
-    expect(JSON.stringify(findings)).not.toContain('secret')
-  })
 })
 
 describe('the source of a policy', () => {

@@ -119,9 +119,9 @@ describe('faults', () => {
 
   describe('of the machine', () => {
     it('no more files: who cannot be served is refused, and all is well when there are some again', async () => {
-      const gateway = await startGateway({ targets: [model.url], ulimit: '-n 100' })
+      const gateway = await startGateway({ targets: [model.url], ulimit: '-n 256' })
       const { hostname, port } = new URL(gateway.url)
-      const held = Array.from({ length: 200 }, () => connect(Number(port), hostname).on('error', () => {}))
+      const held = Array.from({ length: 400 }, () => connect(Number(port), hostname).on('error', () => {}))
       await pause(500)
       for (const socket of held) socket.destroy()
       await expect

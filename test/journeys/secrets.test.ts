@@ -99,12 +99,16 @@ describe('secrets', () => {
     expect((await fetch(`${gateway.adminUrl}/status`, { headers })).status).toBe(200)
   })
 
-  it('inside of a URL of a target are refused: it is a name in records and metrics', async () => {
-    const folder = newFolder()
-    prepare(folder, { targets: ['http://user:the-password-in-a-url@127.0.0.1:9'] })
-    const { code, stdout } = await runCommand(['check', '--format', 'json'], { cwd: folder })
-    expect([code, JSON.parse(stdout).findings[0].code]).toEqual([2, 'credential_in_url'])
-    expect(stdout).not.toContain('the-password-in-a-url')
+  it('inside of the URL of a target are sent to it, and shown nowhere', async () => {
+    const witness = await startWitness()
+    const password = 'the-password-in-a-url'
+    const url = witness.url.replace('//', `//user:${password}@`)
+    const gateway = await startGateway({ targets: [url] })
+    gateway.secrets.add(password)
+    gateway.secrets.add(Buffer.from(`user:${password}`).toString('base64'))
+    expect((await chat(gateway)).status).toBe(200)
+    expect(JSON.stringify(witness.seen)).toContain('authorization')
+    expect(JSON.stringify(await gateway.status())).toContain(witness.url)
   })
 
   it('of the server behind are not shown by its banners, nor by its errors', async () => {
