@@ -43,7 +43,7 @@ import { createOwnApi, isOwn } from './own-api.ts'
 import type { Passage } from './passage.ts'
 import { type Asker, createQuestions, instantOf, stillAllowed } from './question.ts'
 import type { Recorder } from './recorder.ts'
-import { PolicyRefusal, refusalOf } from './refusal.ts'
+import { isFault, PolicyRefusal, refusalOf } from './refusal.ts'
 import { inScope, outOfScope } from './scope.ts'
 import { beginTrace, decided } from './traced.ts'
 import { Visit } from './visit.ts'
@@ -152,6 +152,8 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
     visit.pools = route(decision, visit.model, pools)
     visit.pool = visit.pools[0]
     await Promise.all([recorder.decision(visit), ...firstUses(visit, principal)])
+    // What it stands on has ended since it was decided.
+    if (visit.endedBy) throw new ClientLeft()
     visit.trace?.begin('queue')
     await passage.through(visit, facts, decision)
   }
@@ -200,11 +202,15 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
       .map(grant => needs.grants.used(grant, { id: principal.id, decisionId: id }))
   }
 
-  /** Once what was used is charged: a grant that has nothing left is over. */
+  /** Once what was used is charged: a grant that has nothing left is over. Never rejects. */
   async function lookAtCeilings({ grounds }: Visit): Promise<void> {
-    for (const grant of grounds) {
-      const standings = await Promise.resolve(ledger.look(grantClaims(grant), now())).catch(() => [])
-      if (standings.some(({ remaining }) => remaining === 0)) needs.grants.usedUp(grant)
+    try {
+      for (const grant of grounds) {
+        const standings = await ledger.look(grantClaims(grant), now())
+        if (standings.some(({ remaining }) => remaining === 0)) needs.grants.usedUp(grant)
+      }
+    } catch {
+      // The store is away; who asks next finds the ceiling where it is.
     }
   }
 
@@ -262,7 +268,7 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
       visit.standings = error.standings
       metrics.limitRefusal(error.refusedBy.claim.name)
     }
-    if (!(error instanceof GatewayError || error instanceof PolicyRefusal || error instanceof ClientLeft)) {
+    if (isFault(error)) {
       log.error('fault', { decision_id: visit.id, message: String(error), stack: (error as Error).stack })
     }
     if (error instanceof GatewayError && error.cause instanceof EngineError)
