@@ -59,10 +59,10 @@ export function createAccessApi(needs: AccessApiNeeds): AccessApi {
 
   async function request(id: string, { visit, asker, judge, facts }: Call): Promise<object> {
     const wait = waitOf(facts)
-    let document = visible(id, asker.principal, judge)
+    let document = await visible(id, asker.principal, judge)
     if (wait > 0 && !stopping && document.state === 'pending') {
       await decided(id, wait, visit)
-      document = visible(id, asker.principal, judge)
+      document = await visible(id, asker.principal, judge)
     }
     return shown(document, asker.principal)
   }
@@ -92,8 +92,8 @@ export function createAccessApi(needs: AccessApiNeeds): AccessApi {
     return mayHaveASay(principal) && desk.mayDecide(document, principal, judge)
   }
 
-  function visible(id: string, principal: Principal, judge: Judge): AccessDocument {
-    const document = directory.get(id)?.value
+  async function visible(id: string, principal: Principal, judge: Judge): Promise<AccessDocument> {
+    const document = await desk.find(id)
     if (document && (isOwn(document, principal) || decides(document, principal, judge))) return document
     throw notFound()
   }

@@ -43,7 +43,10 @@ export interface GatewayAccessNeeds {
 
 export function openAccess(needs: GatewayAccessNeeds): GatewayAccess {
   const { store, log, now } = needs
-  const onFault = (cause: unknown): void => log.error('access_fault', { message: String(cause) })
+  const onFault = (cause: unknown): void => {
+    // A store that is away is told of once, by itself.
+    if (!(cause instanceof StoreUnavailable)) log.error('access_fault', { message: String(cause) })
+  }
   const makeId = (prefix: string): string => prefix + newId(now())
   const after = (ms: number, work: () => void): { close(): void } => {
     const timer = setTimeout(work, ms).unref()

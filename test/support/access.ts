@@ -34,6 +34,9 @@ access := {"outcome": "approve", "approvers": leads, "max_duration": "2h", "max_
 } else := {"outcome": "ask", "approvers": leads, "max_duration": "2h", "max_uses": 2} if {
 	"developer" in input.principal.roles
 	input.access.reason == "twice"
+} else := {"outcome": "ask", "approvers": leads, "max_duration": "2h", "max_uses": 20} if {
+	"developer" in input.principal.roles
+	input.access.reason == "twenty times"
 } else := {"outcome": "ask", "approvers": leads, "max_duration": "2h"} if {
 	"developer" in input.principal.roles
 }
