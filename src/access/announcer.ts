@@ -48,7 +48,7 @@ const LONGEST_RETRY_MS = 300_000
 const GIVE_UP_MS = 86_400_000
 /** A sender that is this late is gone, and another takes over. */
 const LATE_MS = 10_000
-const LOOK_MS = 60_000
+const LOOK_MS = 20_000
 
 export function createAnnouncer(needs: AnnouncerNeeds): Announcer {
   const { hooks, outbox, now, after, onDropped } = needs
