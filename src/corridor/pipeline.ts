@@ -27,7 +27,7 @@ import { newId, requestIdOf } from '../server/ids.ts'
 import { intake } from '../server/intake.ts'
 import { isModelList, listModels } from '../server/models.ts'
 import { readBody } from '../server/read-body.ts'
-import { respondJson, respondRefusal } from '../server/respond.ts'
+import { respondEvents, respondJson, respondRefusal } from '../server/respond.ts'
 import { parseBody } from '../server/strict-json.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { OperatorLog } from '../telemetry/operator-log.ts'
@@ -144,8 +144,8 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
     const bytes = await readBody(visit.request, visit.response, settings.maxBodyBytes)
     visit.body = bytes.length > 0 ? parseBody(bytes) : undefined
     if (isOwn(facts)) {
-      const { status, text } = await ownApi.answer(visit, facts, asker, visit.body)
-      return answer(visit, text, status)
+      const own = await ownApi.answer(visit, facts, asker, visit.body)
+      return 'text' in own ? answer(visit, own.text, own.status) : answerEvents(visit, own.events)
     }
     const decision = await permit(visit, facts, asker, settings)
     if (isModelList(facts)) return answerModels(visit, facts, asker)
@@ -258,6 +258,11 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
   function answer(visit: Visit, text: string, status = 200): void {
     respondJson(visit.request, visit.response, status, text, headersOf(visit))
     recorder.count(visit, 'completed', 'ok')
+  }
+
+  async function answerEvents(visit: Visit, events: AsyncIterable<object>): Promise<void> {
+    await respondEvents(visit.response, events, headersOf(visit))
+    recorder.count(visit, visit.aborted ? 'client_closed' : 'completed', 'ok')
   }
 
   async function refuse(visit: Visit, thrown: unknown): Promise<void> {

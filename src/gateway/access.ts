@@ -12,6 +12,7 @@ import type { Principal } from '../contract/input.schema.ts'
 import type { EpochMs } from '../contract/units.ts'
 import { type AccessApi, createAccessApi, GRANT_METHOD } from '../corridor/access-api.ts'
 import type { PipelineGrants } from '../corridor/pipeline.ts'
+import { createFailedAttempts } from '../identity/attempts.ts'
 import { createGrantTokens, type GrantTokens, type KeptKey } from '../identity/grant-tokens.ts'
 import { newId } from '../server/ids.ts'
 import { type Store, StoreUnavailable } from '../store/store.ts'
@@ -101,6 +102,7 @@ export function openAccess(needs: GatewayAccessNeeds): GatewayAccess {
       access,
       now,
       confirmedAt: needs.confirmedAt,
+      calls: createFailedAttempts(MOST_CALLS_A_MINUTE, 60_000),
       after,
       mint: ({ principal }, grant) => tokens.mint({ ...grant, principal: principal.id }),
     }),
@@ -126,6 +128,8 @@ export function openAccess(needs: GatewayAccessNeeds): GatewayAccess {
   }
 }
 
+/** Under `/-/access`, of one principal: each asks the policy, and some are put on record. */
+const MOST_CALLS_A_MINUTE = 1000
 const RECEIVER_MS = 5000
 
 /** What a receiver answers is not read, and where it sends us we do not go. */
