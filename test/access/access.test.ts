@@ -222,6 +222,8 @@ describe('an approval', () => {
     world.broken = true
     expect(await codeOf(access.desk.approve(id, lea, null, world.judge))).toBe('audit_unavailable')
     expect(access.activeOf('dev', world.wall)).toEqual([])
+    // What stood on it in the meantime is ended.
+    expect(world.ended).toMatchObject([{ principal: 'dev', why: 'revoked' }])
     world.broken = false
     const { grant } = await access.desk.approve(id, lea, null, world.judge)
     world.broken = true
