@@ -66,7 +66,9 @@ export function createAccess(needs: AccessNeeds): Access {
 
   let sweeping = false
   function sweep(): void {
-    if (sweeping) return
+    // Streams end in time, however slowly the store takes the news of those before.
+    const over = directory.overdue(now())
+    if (sweeping || over.length === 0) return
     sweeping = true
     desk
       .sweep()

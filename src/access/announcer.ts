@@ -47,8 +47,8 @@ const FIRST_RETRY_MS = 1000
 const LONGEST_RETRY_MS = 300_000
 const GIVE_UP_MS = 86_400_000
 /** A sender that is this late is gone, and another takes over. */
-const LATE_MS = 30_000
-const LOOK_MS = 60_000
+const LATE_MS = 10_000
+const LOOK_MS = 20_000
 
 export function createAnnouncer(needs: AnnouncerNeeds): Announcer {
   const { hooks, outbox, now, after, onDropped } = needs
@@ -71,16 +71,16 @@ export function createAnnouncer(needs: AnnouncerNeeds): Announcer {
   async function put(untold: Untold): Promise<void> {
     try {
       const kept = await outbox.put(needs.newId('msg_'), untold, 0, untold.createdAt + GIVE_UP_MS)
-      if (kept) take(kept)
+      if (kept) take(kept, kept.value.dueAt)
     } catch (error) {
       onDropped(untold.hook, String(error))
     }
   }
 
-  function take(kept: Kept<Untold>): void {
+  function take(kept: Kept<Untold>, at: EpochMs): void {
     mine.add(kept.id)
     waiting.set(kept.value.hook, (waiting.get(kept.value.hook) ?? 0) + 1)
-    later(Math.max(0, kept.value.dueAt - now()), () => void attempt(kept))
+    later(Math.max(0, at - now()), () => void attempt(kept))
   }
 
   function release({ id, value }: Kept<Untold>): void {
@@ -135,15 +135,15 @@ export function createAnnouncer(needs: AnnouncerNeeds): Announcer {
     return Math.min(FIRST_RETRY_MS * 2 ** attempts, LONGEST_RETRY_MS) * (0.75 + needs.random() / 2)
   }
 
-  /** What nobody sends: of a gateway that was stopped, or of this one before. */
-  async function adopt(lateMs: number): Promise<void> {
+  /** What others are to send, of this gateway before it was stopped too: whose sender is late by then. */
+  async function adopt(): Promise<void> {
     for (const kept of await outbox.all()) {
-      if (!mine.has(kept.id) && now() - kept.value.dueAt >= lateMs) take(kept)
+      if (!mine.has(kept.id)) take(kept, kept.value.dueAt + LATE_MS)
     }
   }
 
   function look(): void {
-    adopt(LATE_MS).catch(() => {})
+    adopt().catch(() => {})
     later(LOOK_MS, look)
   }
 
@@ -151,7 +151,7 @@ export function createAnnouncer(needs: AnnouncerNeeds): Announcer {
     async open() {
       if (hooks.length === 0) return
       later(LOOK_MS, look)
-      await adopt(LATE_MS)
+      await adopt()
     },
     announce,
     close() {

@@ -45,6 +45,8 @@ export interface Desk {
   ): Promise<AccessDocument>
   endAsOperator(grantId: string, comment: string | null): Promise<AccessDocument>
   mayDecide(document: AccessDocument, principal: Principal, judge: Judge): boolean
+  /** Also what another gateway has made at this moment. */
+  find(id: string): Promise<AccessDocument | undefined>
   /** Takes the right to see the credential of a request, which there is once. */
   takeToken(id: string, by: string): Promise<AccessDocument | undefined>
   /** A request stood on the grant. @returns When it is on record, where it is the first. */
@@ -284,12 +286,17 @@ export function createDesk(needs: DeskNeeds): Desk {
     comment: string | null,
     judge: Judge,
   ): Promise<AccessDocument> {
-    const id = directory.ofGrant(grantId)?.id ?? `r_${grantId.slice(2)}`
-    const known = await shelf.get(id)
-    if (known?.value.grant?.id !== grantId) throw notFound()
+    const known = await documentOf(grantId)
     const own = by.id === known.value.principal.id
     if (!own) entitled(known.value, by, judge)
     return endBy(known.id, own ? 'returned' : 'revoked', by.id, comment)
+  }
+
+  /** As it is in the store: this gateway may not have been told of it yet. */
+  async function documentOf(grantId: string): Promise<Kept<AccessDocument>> {
+    const known = await shelf.get(`r_${grantId.slice(2)}`)
+    if (known?.value.grant?.id !== grantId) throw notFound()
+    return known
   }
 
   async function endBy(
@@ -387,9 +394,14 @@ export function createDesk(needs: DeskNeeds): Desk {
       return tell(kept, { event: 'access.denied', facts })
     },
     async endAsOperator(grantId, comment) {
-      const held = directory.ofGrant(grantId)
-      if (!held) throw notFound()
-      return endBy(held.id, 'revoked', OPERATOR, comment)
+      return endBy((await documentOf(grantId)).id, 'revoked', OPERATOR, comment)
+    },
+    async find(id) {
+      const known = directory.get(id)
+      if (known) return known.value
+      const read = await shelf.get(id)
+      if (read) directory.learn(read)
+      return read?.value
     },
     mayDecide(document, principal, judge) {
       try {

@@ -79,6 +79,9 @@ export function createDirectory({ shelf, now, steady, onEnded, onChange }: Direc
     else live.delete(kept.id)
     const end = document.grant?.end
     if (end) tellEnd(document, end.state)
+    const undone = document.grant ? null : before?.kept.value.grant
+    // Not for good: the request may be approved again, and its grant is then the same.
+    if (undone) onEnded({ id: undone.id, principal: id, why: 'revoked' })
     onChange(kept.id)
   }
 

@@ -20,7 +20,7 @@ export const MEANINGS: Partial<Readonly<Record<RefusalCode, string>>> = {
   payload_too_large: 'The body is larger than `limits.body`. It was not read to its end.',
   headers_too_large: 'The request line and the headers are larger than `limits.headers`.',
   rate_limited:
-    'A limit of the policy in requests or concurrency is reached, or too many attempts to authenticate failed from this address (`limits.unauthenticated`). `Retry-After` says when it is worth trying again.',
+    'A limit of the policy in requests or concurrency is reached, or too many attempts to authenticate failed from this address (`limits.unauthenticated`), or a principal has too many requests for access open or calls `/-/access` too often. `Retry-After` says when it is worth trying again.',
   quota_exceeded:
     'A limit of the policy in tokens or cost is reached. `Retry-After` and `x-ratelimit-reset-*` say when it begins anew.',
   overloaded:

@@ -18,6 +18,7 @@ import { withoutLoneSurrogates } from '../policy/well-formed.ts'
 import type { Asker } from './question.ts'
 import { instantOf } from './question.ts'
 import type { Visit } from './visit.ts'
+import { createWaits } from './waits.ts'
 
 export interface AccessApi {
   /** @throws GatewayError `not_found`, `invalid_request`, `forbidden`, `conflict`, `audit_unavailable` */
@@ -26,21 +27,31 @@ export interface AccessApi {
   endWaits(): void
 }
 
-export interface OwnAnswer {
-  readonly status: number
-  /** JSON. */
-  readonly text: string
-}
+export type OwnAnswer =
+  | {
+      readonly status: number
+      /** JSON. */
+      readonly text: string
+    }
+  /** Told one after the other, as server-sent events. */
+  | { readonly events: AsyncIterable<object> }
 
 export interface AccessApiNeeds {
   readonly access: Access
   now(): EpochMs
   /** Calls once, after so many milliseconds, unless it is closed before. */
   after(ms: number, work: () => void): { close(): void }
+  /** Counts the calls of each principal. */
+  readonly calls: CallCount
   /** When the policy's source was last seen to be what is in force. */
   confirmedAt(): EpochMs | undefined
   /** A credential that is worth this grant alone. */
   mint(document: AccessDocument, grant: GrantDocument): Promise<string>
+}
+
+interface CallCount {
+  /** @returns Seconds to wait, after too many. */
+  count(principal: string): Promise<number | undefined>
 }
 
 const validateRequest = compileSchema(accessRequestSchema)
@@ -54,46 +65,46 @@ export function createAccessApi(needs: AccessApiNeeds): AccessApi {
   const { access, now } = needs
   const { desk, directory } = access
 
-  const waits = new Set<() => void>()
-  let stopping = false
+  const waits = createWaits({ changed: access.changed, after: needs.after })
 
+  /** Held back until it is no longer pending, for as long as the caller would wait. */
   async function request(id: string, { visit, asker, judge, facts }: Call): Promise<object> {
-    const wait = waitOf(facts)
-    let document = visible(id, asker.principal, judge)
-    if (wait > 0 && !stopping && document.state === 'pending') {
-      await decided(id, wait, visit)
-      document = visible(id, asker.principal, judge)
+    await visible(id, asker.principal, judge)
+    const wait = waits.begin(id, waitOf(facts) ?? 0, visit)
+    try {
+      for (;;) {
+        const change = wait.change()
+        const document = await visible(id, asker.principal, judge)
+        if (wait.over() || document.state !== 'pending') return await shown(document, asker.principal)
+        await change
+      }
+    } finally {
+      wait.close()
     }
-    return shown(document, asker.principal)
   }
 
-  /** Until it is no longer pending, or the time is over, or whoever waits is gone. */
-  async function decided(id: string, wait: number, visit: Visit): Promise<void> {
-    let over = false
-    let cancel = (): void => {}
-    const end = (): void => {
-      over = true
-      cancel()
+  /** As it is, and again with each change, until it is no longer pending. */
+  async function* changes(id: string, { visit, asker, judge, facts }: Call): AsyncGenerator<object> {
+    const wait = waits.begin(id, waitOf(facts) ?? LONGEST_WAIT_MS, visit)
+    try {
+      for (;;) {
+        const change = wait.change()
+        const document = await visible(id, asker.principal, judge)
+        yield shown(document, asker.principal)
+        if (wait.over() || document.state !== 'pending') return
+        await change
+      }
+    } finally {
+      wait.close()
     }
-    const timer = needs.after(wait, end)
-    visit.onAbort = end
-    waits.add(end)
-    while (!over && directory.get(id)?.value.state === 'pending') {
-      const change = access.changed(id)
-      cancel = change.cancel
-      await change.done
-    }
-    visit.onAbort = undefined
-    waits.delete(end)
-    timer.close()
   }
 
   function decides(document: AccessDocument, principal: Principal, judge: Judge): boolean {
     return mayHaveASay(principal) && desk.mayDecide(document, principal, judge)
   }
 
-  function visible(id: string, principal: Principal, judge: Judge): AccessDocument {
-    const document = directory.get(id)?.value
+  async function visible(id: string, principal: Principal, judge: Judge): Promise<AccessDocument> {
+    const document = await desk.find(id)
     if (document && (isOwn(document, principal) || decides(document, principal, judge))) return document
     throw notFound()
   }
@@ -158,6 +169,8 @@ export function createAccessApi(needs: AccessApiNeeds): AccessApi {
       if (!asker.principal.authenticated) {
         throw new GatewayError('unauthenticated', 'nobody in particular asks for access')
       }
+      const restSeconds = await needs.calls.count(asker.principal.id)
+      if (restSeconds !== undefined) throw tooMany(restSeconds)
       const judge = judgeOf(asker.revision, instantOf(visit), ageAt(visit.now, needs.confirmedAt()))
       const call: Call = { visit, facts, asker, body, judge }
       const [, , kind, id, word, ...rest] = facts.segments
@@ -170,6 +183,7 @@ export function createAccessApi(needs: AccessApiNeeds): AccessApi {
       if (rest.length === 0 && facts.segments.length >= 3) {
         if (route === 'POST requests') return answer(ask(call), 201)
         if (route === 'GET requests') return answer(requests(call))
+        if (route === 'GET requests/ID' && wantsEvents(facts)) return { events: changes(id as string, call) }
         if (route === 'GET requests/ID') return answer(request(id as string, call))
         if (route === 'POST requests/ID/approve') return answer(decide(id as string, 'approve', call))
         if (route === 'POST requests/ID/deny') return answer(decide(id as string, 'deny', call))
@@ -178,10 +192,7 @@ export function createAccessApi(needs: AccessApiNeeds): AccessApi {
       }
       throw notFound()
     },
-    endWaits() {
-      stopping = true
-      for (const end of [...waits]) end()
-    },
+    endWaits: waits.end,
   }
 }
 
@@ -247,9 +258,13 @@ function holds({ id }: GrantDocument, document: AccessDocument, principal: Princ
   return isOwn(document, principal) && (principal.method !== GRANT_METHOD || principal.claims.grant === id)
 }
 
-function waitOf({ search }: RequestFacts): number {
+function wantsEvents({ headers }: RequestFacts): boolean {
+  return headers.get('accept')?.includes('text/event-stream') ?? false
+}
+
+function waitOf({ search }: RequestFacts): number | undefined {
   const wait = new URLSearchParams(search).get('wait')
-  if (wait === null) return 0
+  if (wait === null) return undefined
   try {
     return Math.min(parseDuration(wait), LONGEST_WAIT_MS)
   } catch {
@@ -268,6 +283,10 @@ function read<T>(body: RequestBody | undefined, validate: Validate): T {
   const extra = problem.params.additionalProperty
   const what = extra === undefined ? problem.message : `has an unknown key ${JSON.stringify(extra)}`
   throw invalid(`${problem.pointer || 'The body'} ${what}`)
+}
+
+function tooMany(retryAfterSeconds: number): GatewayError {
+  return new GatewayError('rate_limited', 'too many calls under /-/access', { retryAfterSeconds })
 }
 
 function notFound(): GatewayError {

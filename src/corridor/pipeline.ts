@@ -27,7 +27,7 @@ import { newId, requestIdOf } from '../server/ids.ts'
 import { intake } from '../server/intake.ts'
 import { isModelList, listModels } from '../server/models.ts'
 import { readBody } from '../server/read-body.ts'
-import { respondJson, respondRefusal } from '../server/respond.ts'
+import { respondEvents, respondJson, respondRefusal } from '../server/respond.ts'
 import { parseBody } from '../server/strict-json.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { OperatorLog } from '../telemetry/operator-log.ts'
@@ -43,7 +43,7 @@ import { createOwnApi, isOwn } from './own-api.ts'
 import type { Passage } from './passage.ts'
 import { type Asker, createQuestions, instantOf, stillAllowed } from './question.ts'
 import type { Recorder } from './recorder.ts'
-import { PolicyRefusal, refusalOf } from './refusal.ts'
+import { isFault, PolicyRefusal, refusalOf } from './refusal.ts'
 import { inScope, outOfScope } from './scope.ts'
 import { beginTrace, decided } from './traced.ts'
 import { Visit } from './visit.ts'
@@ -144,14 +144,16 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
     const bytes = await readBody(visit.request, visit.response, settings.maxBodyBytes)
     visit.body = bytes.length > 0 ? parseBody(bytes) : undefined
     if (isOwn(facts)) {
-      const { status, text } = await ownApi.answer(visit, facts, asker, visit.body)
-      return answer(visit, text, status)
+      const own = await ownApi.answer(visit, facts, asker, visit.body)
+      return 'text' in own ? answer(visit, own.text, own.status) : answerEvents(visit, own.events)
     }
     const decision = await permit(visit, facts, asker, settings)
     if (isModelList(facts)) return answerModels(visit, facts, asker)
     visit.pools = route(decision, visit.model, pools)
     visit.pool = visit.pools[0]
     await Promise.all([recorder.decision(visit), ...firstUses(visit, principal)])
+    // What it stands on has ended since it was decided.
+    if (visit.endedBy) throw new ClientLeft()
     visit.trace?.begin('queue')
     await passage.through(visit, facts, decision)
   }
@@ -200,11 +202,15 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
       .map(grant => needs.grants.used(grant, { id: principal.id, decisionId: id }))
   }
 
-  /** Once what was used is charged: a grant that has nothing left is over. */
+  /** Once what was used is charged: a grant that has nothing left is over. Never rejects. */
   async function lookAtCeilings({ grounds }: Visit): Promise<void> {
-    for (const grant of grounds) {
-      const standings = await Promise.resolve(ledger.look(grantClaims(grant), now())).catch(() => [])
-      if (standings.some(({ remaining }) => remaining === 0)) needs.grants.usedUp(grant)
+    try {
+      for (const grant of grounds) {
+        const standings = await ledger.look(grantClaims(grant), now())
+        if (standings.some(({ remaining }) => remaining === 0)) needs.grants.usedUp(grant)
+      }
+    } catch {
+      // The store is away; who asks next finds the ceiling where it is.
     }
   }
 
@@ -254,6 +260,11 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
     recorder.count(visit, 'completed', 'ok')
   }
 
+  async function answerEvents(visit: Visit, events: AsyncIterable<object>): Promise<void> {
+    await respondEvents(visit.response, events, headersOf(visit))
+    recorder.count(visit, visit.aborted ? 'client_closed' : 'completed', 'ok')
+  }
+
   async function refuse(visit: Visit, thrown: unknown): Promise<void> {
     // Who waited for a first byte when the gateway stopped, or a grant ended, has not left, and is told.
     const ended = thrown instanceof ClientLeft && !visit.aborted ? (visit.endedBy ?? 'drained') : undefined
@@ -262,7 +273,7 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
       visit.standings = error.standings
       metrics.limitRefusal(error.refusedBy.claim.name)
     }
-    if (!(error instanceof GatewayError || error instanceof PolicyRefusal || error instanceof ClientLeft)) {
+    if (isFault(error)) {
       log.error('fault', { decision_id: visit.id, message: String(error), stack: (error as Error).stack })
     }
     if (error instanceof GatewayError && error.cause instanceof EngineError)

@@ -31,6 +31,11 @@ export function refusalOf(error: unknown): Refusal {
   return { told: { status, code, message: title, headers, retryAfterSeconds }, error: message }
 }
 
+/** Whether it is the gateway that is at fault, and its operator must see where. */
+export function isFault(error: unknown): boolean {
+  return ![GatewayError, PolicyRefusal, ClientLeft, StoreUnavailable].some(kind => error instanceof kind)
+}
+
 function faultOf(cause: unknown): GatewayError {
   return cause instanceof StoreUnavailable
     ? new GatewayError('overloaded', `the store does not answer: ${cause.message}`, {

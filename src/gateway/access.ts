@@ -12,6 +12,7 @@ import type { Principal } from '../contract/input.schema.ts'
 import type { EpochMs } from '../contract/units.ts'
 import { type AccessApi, createAccessApi, GRANT_METHOD } from '../corridor/access-api.ts'
 import type { PipelineGrants } from '../corridor/pipeline.ts'
+import { createFailedAttempts } from '../identity/attempts.ts'
 import { createGrantTokens, type GrantTokens, type KeptKey } from '../identity/grant-tokens.ts'
 import { newId } from '../server/ids.ts'
 import { type Store, StoreUnavailable } from '../store/store.ts'
@@ -43,7 +44,10 @@ export interface GatewayAccessNeeds {
 
 export function openAccess(needs: GatewayAccessNeeds): GatewayAccess {
   const { store, log, now } = needs
-  const onFault = (cause: unknown): void => log.error('access_fault', { message: String(cause) })
+  const onFault = (cause: unknown): void => {
+    // A store that is away is told of once, by itself.
+    if (!(cause instanceof StoreUnavailable)) log.error('access_fault', { message: String(cause) })
+  }
   const makeId = (prefix: string): string => prefix + newId(now())
   const after = (ms: number, work: () => void): { close(): void } => {
     const timer = setTimeout(work, ms).unref()
@@ -98,6 +102,7 @@ export function openAccess(needs: GatewayAccessNeeds): GatewayAccess {
       access,
       now,
       confirmedAt: needs.confirmedAt,
+      calls: createFailedAttempts(MOST_CALLS_A_MINUTE, 60_000),
       after,
       mint: ({ principal }, grant) => tokens.mint({ ...grant, principal: principal.id }),
     }),
@@ -123,6 +128,8 @@ export function openAccess(needs: GatewayAccessNeeds): GatewayAccess {
   }
 }
 
+/** Under `/-/access`, of one principal: each asks the policy, and some are put on record. */
+const MOST_CALLS_A_MINUTE = 1000
 const RECEIVER_MS = 5000
 
 /** What a receiver answers is not read, and where it sends us we do not go. */

@@ -1,6 +1,6 @@
 /**
- * Failed attempts per address, before authentication. The one door of `rate-limiter-flexible`:
- * one counter, one window, no refunds are just what it is for.
+ * Failed attempts per address, before authentication, and whatever else is counted in the same way.
+ * The one door of `rate-limiter-flexible`: one counter, one window, no refunds are just what it is for.
  */
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible'
 

@@ -81,16 +81,21 @@ export function createGuardedLedger(needs: GuardedLedgerNeeds): GuardedLedger {
   }
 
   return {
-    take: (claims: readonly Claim[], amounts: Amounts, now: EpochMs): Taking | Promise<Taking> =>
-      guarded(
+    take(claims: readonly Claim[], amounts: Amounts, now: EpochMs): Taking | Promise<Taking> {
+      // What nothing limits needs no store.
+      if (claims.length === 0) return shared.take(claims, amounts, now)
+      return guarded(
         () => shared.take(claims, amounts, now),
         own => own.take(claims, amounts, now),
-      ),
-    look: (claims: readonly Claim[], now: EpochMs) =>
-      guarded<readonly Standing[]>(
+      )
+    },
+    look(claims: readonly Claim[], now: EpochMs) {
+      if (claims.length === 0) return []
+      return guarded<readonly Standing[]>(
         () => shared.look(claims, now),
         own => own.look(claims, now),
-      ),
+      )
+    },
     mode: () => mode,
     gateways: () => gateways,
     noticed: (order, counts) => shares?.noticed(order, counts),

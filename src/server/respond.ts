@@ -50,6 +50,37 @@ export function respondJson(
   else response.end(bytes)
 }
 
+/** Between two of them a proxy could take the connection for a dead one. */
+const ALIVE_EVERY_MS = 15_000
+
+/**
+ * Server-sent events, each of them JSON.
+ * @throws what the first of them throws, and then nothing was sent.
+ */
+export async function respondEvents(
+  response: ServerResponse,
+  events: AsyncIterable<object>,
+  headers: Readonly<Record<string, string>>,
+): Promise<void> {
+  let alive: NodeJS.Timeout | undefined
+  try {
+    for await (const event of events) {
+      if (!response.headersSent) {
+        response.writeHead(200, {
+          'content-type': 'text/event-stream',
+          'cache-control': 'no-store',
+          ...headers,
+        })
+        alive = setInterval(() => response.write(':\n\n'), ALIVE_EVERY_MS).unref()
+      }
+      response.write(`data: ${JSON.stringify(event)}\n\n`)
+    }
+    response.end()
+  } finally {
+    clearInterval(alive)
+  }
+}
+
 /** Small bodies are drained by Node, and the connection lives on. */
 const DRAINED_BY_NODE = 64 * 1024
 const MOST_DRAINED = 16 * 1024 * 1024

@@ -34,6 +34,9 @@ const ANSWER_WITHIN_MS = 650
 /** More than a turn of the event loop: what arrived while this process was busy is read first. */
 const GRACE_MS = 50
 const ASK_AGAIN_EVERY_MS = 200
+/** A connection that brings no messages any more says nothing of it by itself. */
+const LISTEN_EVERY_MS = 200
+const HANG_UP_WITHIN_MS = 100
 const CONNECT_WITHIN_MS = 600
 const SLOWEST_RECONNECT_MS = 400
 
@@ -53,7 +56,11 @@ export async function connectRedis(
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
   })
-  const messages = new Redis(url, { ...options, maxRetriesPerRequest: null })
+  const messages = new Redis(url, {
+    ...options,
+    maxRetriesPerRequest: null,
+    disconnectTimeout: HANG_UP_WITHIN_MS,
+  })
   const known = new Set<string>()
   const listeners = new Map<string, (message: string | undefined) => void>()
   const chores: (() => Promise<void>)[] = []
@@ -74,7 +81,7 @@ export async function connectRedis(
     asking ??= (async () => {
       while (!closed && ok !== true) {
         try {
-          await inTime(commands.ping(), answerWithinMs)
+          await inTime(Promise.all([commands.ping(), messages.ping()]), answerWithinMs)
           for (const chore of chores) await chore()
           tell(true)
           for (const listener of listeners.values()) listener(undefined)
@@ -107,6 +114,24 @@ export async function connectRedis(
     }
   }
 
+  /** What others write is told in messages: without them this gateway must not think that it knows. */
+  async function listen(): Promise<void> {
+    try {
+      await inTime(messages.ping(), answerWithinMs)
+    } catch (cause) {
+      tell(false, cause)
+      messages.disconnect(true)
+    }
+    listening = false
+  }
+
+  let listening = false
+  const listenAgain = setInterval(() => {
+    if (ok !== true || listening) return
+    listening = true
+    void listen()
+  }, LISTEN_EVERY_MS).unref()
+
   // Without a listener an error would end the process; what it means is told by `tell`.
   commands.on('error', error => tell(false, error))
   commands.on('close', () => tell(false, new Error('the connection was closed')))
@@ -135,6 +160,7 @@ export async function connectRedis(
     beforeBack: work => void chores.push(work),
     async close() {
       closed = true
+      clearInterval(listenAgain)
       commands.disconnect()
       messages.disconnect()
     },

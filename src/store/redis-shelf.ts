@@ -64,6 +64,8 @@ export function createRedisShelf<T>(
       const watcher = followed.watch(onChange)
       if (!subscribed) {
         subscribed = true
+        // What was revoked meanwhile is known before anybody is let in.
+        client.beforeBack(() => look(undefined))
         // A look that fails is taken again when Redis is back.
         client.subscribe(channel, id => void look(id).catch(() => {}))
       }

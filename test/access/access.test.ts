@@ -10,6 +10,7 @@ import { GatewayError } from '../../src/contract/errors.ts'
 import type { Principal } from '../../src/contract/input.schema.ts'
 import { createMemoryStore } from '../../src/store/memory.ts'
 import type { Store } from '../../src/store/store.ts'
+import { everyStore } from '../support/stores.ts'
 
 const START = Date.parse('2026-03-02T12:00:00Z')
 const HOUR = 3_600_000
@@ -59,11 +60,11 @@ class World {
     this.steady += ms
   }
 
-  /** A gateway on this world's store. */
-  async gateway(prefix = ''): Promise<Access> {
+  /** A gateway on this world's store, or on one that shows the same. */
+  async gateway(prefix = '', store = this.store): Promise<Access> {
     const access = createAccess({
-      requests: this.store.shelf<AccessDocument>('access_requests'),
-      questions: this.store.shelf('access_questions'),
+      requests: store.shelf<AccessDocument>('access_requests'),
+      questions: store.shelf('access_questions'),
       now: () => this.wall,
       steady: () => this.steady,
       newId: kind => `${kind}${prefix}${++this.#ids}`,
@@ -221,6 +222,8 @@ describe('an approval', () => {
     world.broken = true
     expect(await codeOf(access.desk.approve(id, lea, null, world.judge))).toBe('audit_unavailable')
     expect(access.activeOf('dev', world.wall)).toEqual([])
+    // What stood on it in the meantime is ended.
+    expect(world.ended).toMatchObject([{ principal: 'dev', why: 'revoked' }])
     world.broken = false
     const { grant } = await access.desk.approve(id, lea, null, world.judge)
     world.broken = true
@@ -232,52 +235,6 @@ describe('an approval', () => {
     const { world, access } = await worldWith({ outcome: 'approve', max_durations: '1h' } as AccessVerdict)
     expect(await codeOf(access.desk.ask(dev, asked, world.judge))).toBe('policy_error')
     expect(world.told()).toEqual(['access.requested', 'access.denied'])
-  })
-})
-
-describe('gateways that share a store', () => {
-  it('see each other’s grants and revocations at once', async () => {
-    const { world, access: one } = await worldWith({ ...ASK, outcome: 'approve' })
-    const two = await world.gateway('b')
-    const { grant } = await one.desk.ask(dev, asked, world.judge)
-    expect(two.activeOf('dev', world.wall)).toHaveLength(1)
-    await two.desk.end(grant?.id ?? '', lea, null, world.judge)
-    expect(one.activeOf('dev', world.wall)).toEqual([])
-    expect(world.ended.map(({ why }) => why)).toEqual(['revoked', 'revoked'])
-  })
-
-  it('approve once, find the first of the same questions, and record neither twice', async () => {
-    const { world, access: one } = await worldWith(ASK)
-    const two = await world.gateway('b')
-    const found = await Promise.all([one, two, one, two].map(({ desk }) => desk.ask(dev, asked, world.judge)))
-    const [{ id }] = found as [AccessDocument]
-    expect(new Set(found.map(document => document.id))).toEqual(new Set([id]))
-    const codes = await Promise.all(
-      [one, two].map(({ desk }, index) =>
-        codeOf(desk.approve(id, person(`l${index}`, 'lead'), null, world.judge)),
-      ),
-    )
-    expect(codes.filter(code => code === 'conflict')).toHaveLength(1)
-    expect(world.told()).toEqual(['access.requested', 'access.approved'])
-  })
-
-  it('keep what was approved and what was revoked over a restart', async () => {
-    const { world, access } = await worldWith({ ...ASK, outcome: 'approve' })
-    await access.desk.ask(dev, asked, world.judge)
-    const gone = await access.desk.ask(dev, { ...asked, models: ['large'] }, world.judge)
-    await access.desk.end(gone.grant?.id ?? '', dev, null, world.judge)
-    access.close()
-    const next = await world.gateway('b')
-    expect(next.activeOf('dev', world.wall).map(({ facts }) => facts.models)).toEqual([['tiny']])
-  })
-
-  it('hand out a credential once', async () => {
-    const { world, access: one } = await worldWith({ outcome: 'approve' })
-    const two = await world.gateway('b')
-    const { id } = await one.desk.ask(dev, { ...asked, token: true }, world.judge)
-    const taken = await Promise.all([one, two, one].map(({ desk }) => desk.takeToken(id, 'dev')))
-    expect(taken.filter(Boolean)).toHaveLength(1)
-    expect(await one.desk.takeToken(id, 'lea')).toBeUndefined()
   })
 })
 
@@ -305,3 +262,65 @@ describe('what is kept', () => {
     expect((await access.desk.ask(lea, asked, world.judge)).state).toBe('pending')
   })
 })
+
+/** Whatever store they share. */
+for (const [engine, maker] of Object.entries(everyStore())) {
+  const worldWithTwo = async (verdict: AccessVerdict) => {
+    const clock = { now: () => START }
+    const { store, another } = await maker.open(() => clock.now())
+    const world = new World(store)
+    clock.now = () => world.wall
+    world.verdict = verdict
+    return { world, one: await world.gateway('a'), two: await world.gateway('b', await another()), another }
+  }
+
+  describe(`gateways that share a store: ${engine}`, () => {
+    it('see each other’s grants and revocations', async () => {
+      const { world, one, two } = await worldWithTwo({ ...ASK, outcome: 'approve' })
+      const { id, grant } = await one.desk.ask(dev, asked, world.judge)
+      expect(await two.desk.find(id)).toMatchObject({ state: 'approved' })
+      expect(two.activeOf('dev', world.wall)).toHaveLength(1)
+      await two.desk.end(grant?.id ?? '', lea, null, world.judge)
+      await expect.poll(() => one.activeOf('dev', world.wall)).toEqual([])
+      expect(world.ended.map(({ why }) => why)).toEqual(['revoked', 'revoked'])
+    })
+
+    it('approve once, find the first of the same questions, and record neither twice', async () => {
+      const { world, one, two } = await worldWithTwo(ASK)
+      const found = await Promise.all(
+        [one, two, one, two].map(({ desk }) => desk.ask(dev, asked, world.judge)),
+      )
+      const [{ id }] = found as [AccessDocument]
+      expect(new Set(found.map(document => document.id))).toEqual(new Set([id]))
+      const codes = await Promise.all(
+        [one, two].map(({ desk }, index) =>
+          codeOf(desk.approve(id, person(`l${index}`, 'lead'), null, world.judge)),
+        ),
+      )
+      expect(codes.filter(code => code === 'conflict')).toHaveLength(1)
+      expect(world.told()).toEqual(['access.requested', 'access.approved'])
+    })
+
+    it('keep what was approved and what was revoked over a restart, for thirty days', async () => {
+      const { world, one, another } = await worldWithTwo({ ...ASK, outcome: 'approve' })
+      const kept = await one.desk.ask(dev, asked, world.judge)
+      const gone = await one.desk.ask(dev, { ...asked, models: ['large'] }, world.judge)
+      await one.desk.end(gone.grant?.id ?? '', dev, null, world.judge)
+      one.close()
+      const next = await world.gateway('c', await another())
+      expect(next.activeOf('dev', world.wall).map(({ facts }) => facts.models)).toEqual([['tiny']])
+      world.pass(30 * 24 * HOUR)
+      const later = await world.gateway('d', await another())
+      expect(later.directory.all().map(({ id }) => id)).toEqual([kept.id])
+    })
+
+    it('hand out a credential once', async () => {
+      const { world, one, two } = await worldWithTwo({ outcome: 'approve' })
+      const { id } = await one.desk.ask(dev, { ...asked, token: true }, world.judge)
+      await two.desk.find(id)
+      const taken = await Promise.all([one, two, one].map(({ desk }) => desk.takeToken(id, 'dev')))
+      expect(taken.filter(Boolean)).toHaveLength(1)
+      expect(await one.desk.takeToken(id, 'lea')).toBeUndefined()
+    })
+  })
+}

@@ -72,6 +72,29 @@ describe('announcements', () => {
     expect(hook.received.map(message => judge(message, message.seconds))[0]).toBe('taken')
   })
 
+  it('come after all when the gateway that was to send them is killed', async () => {
+    const hook = await receiver()
+    hook.answer(500)
+    const options = {
+      policy: ACCESS_POLICY,
+      keys: PEOPLE,
+      config: {
+        store: { engine: 'sqlite', path: 'store.db' },
+        access: { webhooks: [{ url: hook.url, secret: SECRET, events: ['access.approved'] }] },
+      },
+    }
+    const gateway = await startGateway(options)
+    const { body } = await ask(gateway, 'ona')
+    await expect.poll(() => hook.received.length, PATIENT).toBeGreaterThan(0)
+    await gateway.stop('SIGKILL')
+    hook.answer(204)
+    const before = hook.received.length
+    await startGateway({ ...options, folder: gateway.folder })
+    await expect.poll(() => hook.received.length, { timeout: 25_000 }).toBe(before + 1)
+    expect(new Set(hook.received.map(({ id }) => id)).size).toBe(1)
+    expect(hook.received.at(-1)?.body.data.grant).toBe(body.grant.id)
+  })
+
   it('keep nobody waiting for a receiver that is dead or says nothing', async () => {
     const silent = await receiver()
     silent.answer('hang')

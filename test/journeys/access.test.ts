@@ -231,6 +231,45 @@ describe('just-in-time access', () => {
     expect((await chatAs(token)).status).toBe(401)
   })
 
+  const listen = (who: string, id: string, from = gateway): Promise<Response> =>
+    fetch(`${from.url}/-/access/requests/${id}`, {
+      headers: { authorization: `Bearer ${from.keys[who]}`, accept: 'text/event-stream' },
+    })
+  const told = (text: string) =>
+    text
+      .split('\n\n')
+      .filter(event => event.startsWith('data: '))
+      .map(event => JSON.parse(event.slice('data: '.length)))
+
+  it('tells in events what becomes of a request, word by word, until it is decided', async () => {
+    const { id } = (await ask(gateway, 'dev', { models: ['secret'], token: true })).body
+    const answer = await listen('dev', id)
+    expect([answer.status, answer.headers.get('content-type')]).toEqual([200, 'text/event-stream'])
+    await approve('lea', id)
+    await approve('lou', id)
+    const all = told(await answer.text())
+    expect(all[0]).toMatchObject({ id, state: 'pending', approvals: [], token: null })
+    expect(all.map(({ approvals }) => approvals.length)).toEqual([0, 1, 2])
+    expect(all.at(-1)).toMatchObject({ state: 'approved', token: expect.stringMatching(/^ey/) })
+    expect(told(await (await listen('dev', id)).text())).toMatchObject([{ state: 'approved', token: null }])
+    expect((await listen('ona', id)).status).toBe(404)
+  })
+
+  it('bounds what one principal calls in a minute, and nobody else', async () => {
+    const busy = await startGateway({ policy: ACCESS_POLICY, keys: PEOPLE })
+    const statuses: number[] = []
+    const look = async (): Promise<void> => {
+      for (let turn = 0; turn < 101; turn++)
+        statuses.push((await call(busy, 'dev', 'GET /-/access/grants')).status)
+    }
+    await Promise.all(Array.from({ length: 10 }, look))
+    expect(statuses.filter(status => status === 200)).toHaveLength(1000)
+    const refused = await call(busy, 'dev', 'GET /-/access/grants')
+    expect([refused.status, refused.body.error.code]).toEqual([429, 'rate_limited'])
+    expect((await call(busy, 'lea', 'GET /-/access/grants')).status).toBe(200)
+    expect((await call(busy, 'dev', 'GET /-/whoami')).status).toBe(200)
+  })
+
   it('keeps nobody waiting for a decision when the gateway stops', async () => {
     const stopping = await startGateway({
       policy: ACCESS_POLICY,
@@ -242,8 +281,10 @@ describe('just-in-time access', () => {
     await expect
       .poll(async () => (await stopping.status()).access, { timeout: 10_000 })
       .toEqual({ active: 0, pending: 1 })
+    const listening = await listen('dev', id, stopping)
     const stopped = stopping.stop()
     expect((await waiting).body.state).toBe('pending')
+    expect(told(await listening.text()).at(-1)?.state).toBe('pending')
     expect(await stopped).toBe(0)
   })
 

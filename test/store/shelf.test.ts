@@ -46,6 +46,28 @@ for (const [engine, maker] of Object.entries(everyStore())) {
     expect(await shelf.all()).toEqual([])
   })
 
+  test(`${engine}: what is written again is kept for as long as was said last, months too`, async () => {
+    const day = 86_400_000
+    let at = Date.parse('2026-03-02T12:00:00Z')
+    const start = at
+    const shelf = (await open(() => at)).shelf<number>('grants')
+    await shelf.put('longer', 1, 0, at + 1000)
+    await shelf.put('longer', 2, 1, at + 30 * day)
+    await shelf.put('shorter', 1, 0, at + 3650 * day)
+    await shelf.put('shorter', 2, 1, at + day)
+    await shelf.put('ever', 1, 0, at + day)
+    await shelf.put('ever', 2, 1)
+    at = start + day
+    expect((await shelf.all()).map(({ id }) => id).sort()).toEqual(['ever', 'longer'])
+    at = start + 30 * day - 1
+    expect(await shelf.get('longer')).toMatchObject({ version: 2, value: 2 })
+    at = start + 30 * day
+    expect(await shelf.get('longer')).toBeUndefined()
+    expect(await shelf.put('longer', 3, 2)).toBeUndefined()
+    expect(await shelf.put('longer', 3, 0)).toMatchObject({ version: 1 })
+    expect(await shelf.get('ever')).toMatchObject({ value: 2 })
+  })
+
   test(`${engine}: whoever watches is told of each change, until closed`, async () => {
     const shelf = (await open(() => 0)).shelf<number>('grants')
     const changes: Change<number>[] = []

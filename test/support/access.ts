@@ -34,6 +34,9 @@ access := {"outcome": "approve", "approvers": leads, "max_duration": "2h", "max_
 } else := {"outcome": "ask", "approvers": leads, "max_duration": "2h", "max_uses": 2} if {
 	"developer" in input.principal.roles
 	input.access.reason == "twice"
+} else := {"outcome": "ask", "approvers": leads, "max_duration": "2h", "max_uses": 20} if {
+	"developer" in input.principal.roles
+	input.access.reason == "twenty times"
 } else := {"outcome": "ask", "approvers": leads, "max_duration": "2h"} if {
 	"developer" in input.principal.roles
 }
@@ -50,6 +53,8 @@ export const PEOPLE = [
   { principal: 'guest', roles: [] },
 ]
 
+type Caller = Pick<RunningGateway, 'url' | 'keys'>
+
 export interface Answer {
   readonly status: number
   // biome-ignore lint/suspicious/noExplicitAny: a test looks wherever it wants to
@@ -57,12 +62,7 @@ export interface Answer {
 }
 
 /** Calls the gateway's own API as a principal, or with a credential. */
-export async function call(
-  gateway: RunningGateway,
-  who: string,
-  line: string,
-  body?: object,
-): Promise<Answer> {
+export async function call(gateway: Caller, who: string, line: string, body?: object): Promise<Answer> {
   const [method, path] = line.split(' ') as [string, string]
   const response = await fetch(gateway.url + path, {
     method,
@@ -75,7 +75,7 @@ export async function call(
   return { status: response.status, body: await response.json() }
 }
 
-export const ask = (gateway: RunningGateway, who: string, asked: object = {}): Promise<Answer> =>
+export const ask = (gateway: Caller, who: string, asked: object = {}): Promise<Answer> =>
   call(gateway, who, 'POST /-/access/requests', {
     models: ['tiny'],
     duration: '1h',

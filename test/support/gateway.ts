@@ -289,7 +289,7 @@ export interface ChatOptions {
 
 /** Asks for a chat completion with `fetch`. Without `key` the principal `dev` asks. */
 export function chat(
-  gateway: RunningGateway,
+  gateway: Pick<RunningGateway, 'url' | 'keys' | 'secrets'>,
   { key = gateway.keys.dev, body, headers, signal }: ChatOptions = {},
 ): Promise<Response> {
   if (key) gateway.secrets.add(key)
