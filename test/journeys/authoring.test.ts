@@ -304,6 +304,8 @@ describe('test', () => {
       (await sallyport(folder, 'test', '--coverage', '--format', 'json')).stdout,
     )
     expect(coverage).toBe(files['policies/gateway.rego'].percent)
+    const unmeasured = await sallyport(folder, 'test', '--format', 'json')
+    expect(JSON.parse(unmeasured.stdout)).toMatchObject({ coverage: null })
   })
 
   it('writes JUnit that is well-formed, and workflow commands', async () => {
