@@ -208,6 +208,12 @@ describe('a value that does not fit', () => {
     expect(good(`{${POOLS}, "admin": {"token": "t0ken"}}`).admin.token).toBe('t0ken')
   })
 
+  it('says how many there must be', () => {
+    expect(bad(`{${POOLS}, "audit": {"sinks": []}}`)[0]?.message).toBe(
+      'audit.sinks: expected at least 1 items, got a list',
+    )
+  })
+
   it('says the JSON path', () => {
     expect(bad(withTarget('"weight": 0'))[0]?.message).toContain('pools.chat.targets[0].weight')
   })

@@ -117,11 +117,40 @@ function project(policy: Record<string, string>, config: Record<string, object> 
 }
 const sallyport = (cwd: string, ...args: string[]) => runCommand(args, { cwd })
 
+it('ends in peace when its reader has gone, as with `| head`', async () => {
+  const child = spawn(process.execPath, [CLI, 'check'], {
+    cwd: project(POLICY),
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  child.stdout.destroy()
+  let told = ''
+  child.stderr.on('data', part => {
+    told += part
+  })
+  expect(await once(child, 'close')).toEqual([0, null])
+  expect(told).toBe('')
+})
+
 describe('check, on a policy with faults', () => {
+  it('is JUnit too, where a CI reads that', async () => {
+    const faulty = await sallyport(
+      project({ 'gateway.rego': 'package gateway\n\nx := y\n' }),
+      'check',
+      '--format',
+      'junit',
+    )
+    expect(faulty.code).toBe(1)
+    const cases = readXml(faulty.stdout).filter(({ name }) => name === 'testcase')
+    expect(cases[0]?.attributes).toMatchObject({ file: 'policies/gateway.rego', line: '3' })
+    const good = await sallyport(project(POLICY), 'check', '--format', 'junit')
+    expect(good.code).toBe(0)
+    expect(readXml(good.stdout)[0]?.attributes).toMatchObject({ errors: '0' })
+  })
+
   it('warns of each, with its place, and does not fail for warnings', async () => {
     const { code, stdout } = await sallyport(project({ 'gateway.rego': FAULTY }), 'check', '--format', 'json')
     const { findings, ...rest } = JSON.parse(stdout)
-    expect(rest).toEqual({})
+    expect(rest).toEqual({ coverage: null })
     expect(findings.map(({ code, line, column }: never) => `${line}:${column} ${code}`)).toEqual([
       '3:1 no_default',
       '3:13 unnamed_allow',
