@@ -245,6 +245,20 @@ describe('check, on a policy with faults', () => {
         message: expect.stringContaining('http.send'),
       },
     ])
+    await build(
+      'package gateway\n\n# http.send(x) in a comment\ndecision := {"allow": ok}\n\nok if {\n\thttp.send({"method": "get", "url": "http://a"}).x\n}\n',
+      'placed',
+    )
+    const placed = await sallyport(folder, 'check', '--format', 'json')
+    expect(JSON.parse(placed.stdout).findings).toMatchObject([
+      {
+        code: 'unsupported_builtin',
+        message: 'the builtin http.send is not offered',
+        file: 'placed.tar.gz/placed/g.rego',
+        line: expect.any(Number),
+      },
+    ])
+    expect(JSON.parse(placed.stdout).findings[0].line).toBeGreaterThan(1)
   })
 
   it('says of a config that is not valid where, in the form that was asked for', async () => {
