@@ -8,7 +8,14 @@ import { existsSync } from 'node:fs'
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { DURATION_PATTERN, parseDuration } from './contract/units.ts'
 import { configFor } from './toolbox/config.ts'
-import { CommandExit, CommandFailure, EXIT, type Format, type ReportFormat } from './toolbox/output.ts'
+import {
+  CommandExit,
+  CommandFailure,
+  EXIT,
+  endWithReader,
+  type Format,
+  type ReportFormat,
+} from './toolbox/output.ts'
 import { VERSION } from './version.ts'
 
 const program = new Command('sallyport')
@@ -16,6 +23,10 @@ const program = new Command('sallyport')
   .version(VERSION)
   .showHelpAfterError()
   .enablePositionalOptions()
+  .hook('preAction', (_program, action) => {
+    // A gateway goes on: what it cannot write there is a failure of its audit.
+    if (action.name() !== 'serve') endWithReader()
+  })
 
 function command(parent: Command, usage: string, description: string): Command {
   return parent
@@ -51,7 +62,7 @@ command(program, 'serve', 'run the gateway').action(async ({ config }: Common) =
 })
 
 command(program, 'check', 'validate the config, type-check the policies, and warn of what hurts at a gate')
-  .addOption(formatOption('github'))
+  .addOption(formatOption('github', 'junit'))
   .action(async ({ config, format }: Reporting) => {
     const { check } = await import('./toolbox/check.ts')
     await check(config, format)

@@ -45,7 +45,6 @@ test_refuses_with_the_way_to_ask if {
 		"rule": "models",
 		"status": 403,
 		"code": "access_required",
-		"message": "Your roles do not cover this model, but you may ask for access to it.",
 		"reasons": ["no role covers the model; a grant would"],
 		"access": {"requestable": true, "models": ["tiny-large"], "max_duration": "2h"},
 	} with input as testing.chat("dev", "tiny-large")

@@ -9,11 +9,10 @@ import data.gateway.tables
 
 # METADATA
 # title: A model that can be asked for
-# description: Tells how, so that the refusal is a way forward.
+# description: Without words of its own, so that the gateway tells how to ask.
 deny contains {
 	"rule": "models",
 	"code": "access_required",
-	"message": "Your roles do not cover this model, but you may ask for access to it.",
 	"reasons": ["no role covers the model; a grant would"],
 	"access": access,
 } if {

@@ -160,7 +160,9 @@ function expectation({ keyword, params, schema, message }: SchemaProblem): strin
     case 'anyOf':
       return String(schema.description ?? message)
     default:
-      return message.replace(/^must be /, '')
+      return message
+        .replace(/^must be /, '')
+        .replace(/^must NOT have (fewer|more) than/, (_, than) => (than === 'fewer' ? 'at least' : 'at most'))
   }
 }
 

@@ -7,8 +7,8 @@ import { DURATION_PATTERN, POSITIVE_DURATION_PATTERN } from './units.ts'
 
 const duration = { type: 'string', pattern: DURATION_PATTERN } as const
 const strings = { type: 'array', items: { type: 'string' } } as const
-/** An HTTP field name, in lower case. */
-const headerName = "^[a-z0-9!#$%&'*+.^_`|~-]+$"
+/** An HTTP field name, in any case. */
+const headerName = "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
 /** No control characters: a policy must not be able to split a header. */
 const headerValue = { type: 'string', pattern: '^[\\t\\x20-\\x7e\\x80-\\xff]*$' } as const
 

@@ -29,7 +29,7 @@ export const REFUSALS = {
   access_required: {
     status: 403,
     type: 'permission_error',
-    title: 'This needs a grant; ask for access',
+    title: 'This needs a grant',
   },
   not_found: { status: 404, type: 'invalid_request_error', title: 'There is nothing at this address' },
   conflict: { status: 409, type: 'invalid_request_error', title: 'This is decided already' },

@@ -60,20 +60,36 @@ function toldByPolicy(decision: Decision): PublicRefusal {
   const title = Object.hasOwn(REFUSALS, code)
     ? REFUSALS[code as keyof typeof REFUSALS].title
     : REFUSALS.forbidden.title
+  const way = wayToAsk(decision)
   return {
     status,
     code,
-    message: [decision.message ?? title, howToAsk(decision)].filter(Boolean).join(' '),
+    message:
+      decision.message ?? [title, way && `To ask for access: ${inWords(way)}`].filter(Boolean).join('. '),
     headers: status === 401 ? { 'www-authenticate': 'Bearer realm="sallyport"' } : {},
     retryAfterSeconds:
       decision.retry_after === undefined ? undefined : parseDuration(decision.retry_after) / 1000,
-    extra: decision.access === undefined ? undefined : { access: decision.access },
+    extra:
+      decision.access === undefined
+        ? undefined
+        : { access: decision.access, ...(way ? { access_request: way } : {}) },
   }
 }
 
-/** An SDK shows the message and nothing else, so the way forward is in it. */
-function howToAsk({ code, access }: Decision): string | undefined {
-  if (code !== 'access_required' || !access?.requestable) return undefined
+/** The request that would ask for what a grant would lift. */
+interface WayToAsk {
+  readonly method: 'POST'
+  readonly path: string
+  readonly body: {
+    readonly models?: readonly string[]
+    readonly roles?: readonly string[]
+    readonly duration: string
+    readonly reason: string
+  }
+}
+
+function wayToAsk({ access }: Decision): WayToAsk | undefined {
+  if (!access?.requestable) return undefined
   const { models = [], roles = [], max_duration = '1h' } = access
   const body = {
     ...(models.length > 0 ? { models } : {}),
@@ -81,10 +97,18 @@ function howToAsk({ code, access }: Decision): string | undefined {
     duration: max_duration,
     reason: '…',
   }
+  return { method: 'POST', path: '/-/access/requests', body }
+}
+
+/** An SDK shows the message and nothing else: where the policy has no words of its own the way is in it. */
+function inWords({ method, path, body }: WayToAsk): string {
+  const { models = [], roles = [], duration, reason } = body
   const flags = [
     ...(models.length > 0 ? [`--models ${models.join(',')}`] : []),
     ...(roles.length > 0 ? [`--roles ${roles.join(',')}`] : []),
   ]
-  const command = ['sallyport access request', ...flags, `--duration ${max_duration} --reason …`].join(' ')
-  return `To ask for access: ${command}, or POST /-/access/requests ${JSON.stringify(body)}.`
+  const command = ['sallyport access request', ...flags, `--duration ${duration} --reason ${reason}`].join(
+    ' ',
+  )
+  return `${command}, or ${method} ${path} ${JSON.stringify(body)}.`
 }

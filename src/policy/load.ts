@@ -2,9 +2,12 @@
  * Load: a compiled bundle → a revision that has answered the samples and, where that is wanted, the latest
  * requests once more.
  */
+import path from 'node:path'
 import { GatewayError } from '../contract/errors.ts'
+import type { Finding } from '../contract/findings.ts'
 import { Refused } from './activation.ts'
-import type { Bundle } from './bundle.ts'
+import { builtinCalls } from './builtin-calls.ts'
+import type { Bundle, BundleFiles } from './bundle.ts'
 import { createEngine } from './engine.ts'
 import { EngineError } from './engine-error.ts'
 import { readsFrom } from './reads.ts'
@@ -37,7 +40,7 @@ export type Stepper = <T>(name: string, work: () => T | Promise<T>) => Promise<T
 
 /** @throws Refused */
 export async function load(
-  bundle: Pick<Bundle, 'wasm' | 'dataText'> & Partial<Pick<Bundle, 'manifest'>>,
+  bundle: Pick<Bundle, 'wasm' | 'dataText'> & Partial<Pick<Bundle, 'manifest' | 'files'>>,
   id: string,
   needs: LoadNeeds,
   step: Stepper,
@@ -49,7 +52,7 @@ export async function load(
       const maxEvaluationMs = needs.maxEvaluationMs * LEEWAY
       return createEngine({ wasm, dataText, builtinErrors, maxMemoryBytes, maxEvaluationMs })
     } catch (cause) {
-      if (cause instanceof EngineError) throw refused(needs, cause.code, cause.message)
+      if (cause instanceof EngineError) throw unusable(cause, bundle.files ?? new Map(), needs)
       throw cause
     }
   })
@@ -71,6 +74,24 @@ export async function load(
     throw cause
   }
   return revision
+}
+
+/** Of builtins that are not offered each call is told, as far as the bundle has its sources. */
+function unusable(
+  { code, message, builtins = [] }: EngineError,
+  files: BundleFiles,
+  needs: LoadNeeds,
+): Refused {
+  const calls = builtinCalls(files, builtins)
+  const found = new Set(calls.map(({ builtin }) => builtin))
+  const placed = calls.map(({ builtin, name, line, column }) => ({
+    ...wholeSource(needs, code, `the builtin ${builtin} is not offered`),
+    file: path.posix.join(needs.shown, name),
+    line,
+    column,
+  }))
+  const allPlaced = calls.length > 0 && builtins.every(builtin => found.has(builtin))
+  return new Refused(allPlaced ? placed : [...placed, wholeSource(needs, code, message)])
 }
 
 /** How often a sample is timed; the best counts, so that a busy machine refuses nothing. */
@@ -117,6 +138,10 @@ function timeOf(work: () => void): number {
 }
 
 /** A finding about the source as a whole. */
-export function refused({ shown }: Pick<LoadNeeds, 'shown'>, code: string, message: string): Refused {
-  return new Refused([{ severity: 'error', code, message, file: shown, line: 0, column: 0 }])
+export function refused(needs: Pick<LoadNeeds, 'shown'>, code: string, message: string): Refused {
+  return new Refused([wholeSource(needs, code, message)])
+}
+
+function wholeSource({ shown }: Pick<LoadNeeds, 'shown'>, code: string, message: string): Finding {
+  return { severity: 'error', code, message, file: shown, line: 0, column: 0 }
 }

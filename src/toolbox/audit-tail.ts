@@ -23,10 +23,6 @@ const MOST_LINES = 4_000_000
 
 export async function auditTail(file: string, filter: Filter | undefined, flags: TailFlags): Promise<void> {
   const { stdout } = process
-  stdout.on('error', error => {
-    if ((error as NodeJS.ErrnoException).code === 'EPIPE') process.exit(EXIT.good)
-    throw error
-  })
   const show =
     flags.format === 'json' ? (entry: Entry) => entry.lines : pretty(stdout.isTTY && !process.env.NO_COLOR)
   const put = (entry: Entry): void => void stdout.write(`${show(entry).join('\n')}\n`)

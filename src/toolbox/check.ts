@@ -21,7 +21,7 @@ import { settingOf } from './setting.ts'
 export async function check(configFile: string, format: ReportFormat): Promise<void> {
   const config = configFor(configFile, format)
   const findings = [...fileFindings(configFile, config, Date.now()), ...(await policyFindings(config))]
-  if (format === 'json' || findings.length > 0) printFindings(findings, format)
+  if (format === 'json' || format === 'junit' || findings.length > 0) printFindings(findings, format)
   if (findings.some(({ severity }) => severity === 'error')) throw new CommandExit(EXIT.findings)
   if (format !== 'pretty') return
   const warnings =

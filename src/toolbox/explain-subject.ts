@@ -174,7 +174,7 @@ function notUnderstood(file: string, text: string): CommandFailure {
   const isLog = lines.length > 1 && membersOf(lines[0] as string) !== undefined
   return isLog
     ? new CommandFailure(EXIT.usage, `${file} holds ${lines.length} records: say which with --decision ID`)
-    : new CommandFailure(EXIT.failure, `${file} is not a JSON object`)
+    : new CommandFailure(EXIT.usage, `${file} is not a JSON object`)
 }
 
 function parsed(text: string): Document | undefined {

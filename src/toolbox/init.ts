@@ -1,7 +1,7 @@
 /**
  * `init`: a config that works, the reference policy with its tests, and a CI workflow.
  */
-import { cpSync, existsSync, mkdirSync, readdirSync, statSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { CommandFailure, EXIT, print } from './output.ts'
@@ -23,12 +23,22 @@ export function init(folder: string): void {
     const target = path.join(folder, to)
     mkdirSync(path.dirname(target), { recursive: true })
     cpSync(path.join(PACKAGE, from), target, { recursive: true })
-    for (const file of filesIn(target)) print(`wrote ${path.relative(process.cwd(), file)}`)
+    for (const file of filesIn(target)) {
+      pointAtPackage(file)
+      print(`wrote ${path.relative(process.cwd(), file)}`)
+    }
   }
   const here = path.relative(process.cwd(), folder)
   print(
     `\nNext:\n${here ? `  cd ${here}\n` : ''}  npx sallyport check\n  npx sallyport test\n  npx sallyport keys create --principal me --roles developer\n  npx sallyport serve`,
   )
+}
+
+/** The schemas stay in the package. */
+function pointAtPackage(file: string): void {
+  const text = readFileSync(file, 'utf8')
+  const pointed = text.replaceAll('../schemas/', '../node_modules/sallyport/schemas/')
+  if (pointed !== text) writeFileSync(file, pointed)
 }
 
 function filesIn(target: string): string[] {

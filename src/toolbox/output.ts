@@ -4,6 +4,7 @@
 import type { Finding } from '../contract/findings.ts'
 import { showFinding } from './excerpt.ts'
 import { githubFindings } from './report-github.ts'
+import { junitFindings } from './report-junit.ts'
 
 /** Exit statuses: what a script can rely on. */
 export const EXIT = { good: 0, findings: 1, usage: 2, failure: 3 } as const
@@ -31,6 +32,14 @@ export class CommandFailure extends Error {
   }
 }
 
+/** Whoever reads may leave before the end, as `head` does: then there is nobody left to tell. */
+export function endWithReader(): void {
+  process.stdout.on('error', error => {
+    if ((error as NodeJS.ErrnoException).code === 'EPIPE') process.exit(EXIT.good)
+    throw error
+  })
+}
+
 export function print(text: string): void {
   process.stdout.write(`${text}\n`)
 }
@@ -42,6 +51,7 @@ export function printJson(value: unknown): void {
 export function printFindings(findings: readonly Finding[], format: ReportFormat): void {
   if (format === 'json') printJson({ findings })
   else if (format === 'github') for (const line of githubFindings(findings)) print(line)
+  else if (format === 'junit') print(junitFindings(findings))
   else for (const finding of findings) print(showFinding(finding))
 }
 

@@ -1,6 +1,7 @@
 /**
- * Test results as JUnit XML: a suite for each file.
+ * Test results and findings as JUnit XML: a suite for each file.
  */
+import type { Finding } from '../contract/findings.ts'
 import type { TestReport } from './test-report.ts'
 
 interface Case {
@@ -11,7 +12,14 @@ interface Case {
 }
 
 export function junit(report: TestReport): string {
-  const cases = casesOf(report)
+  return document(casesOf(report))
+}
+
+export function junitFindings(findings: readonly Finding[]): string {
+  return document(findings.map(caseOf))
+}
+
+function document(cases: readonly Case[]): string {
   const suites = [...new Set(cases.map(({ suite }) => suite))].map(name =>
     suiteText(
       name,
@@ -28,10 +36,7 @@ function casesOf({ results, findings, coverage, threshold }: TestReport): Case[]
     line,
     ...(outcome === 'fail' ? { problem: { element: 'failure', message } } : {}),
   }))
-  for (const { file, line, column, code, message, severity } of findings) {
-    const problem = { element: 'error', message: `${file}:${line}:${column}: ${message}` } as const
-    cases.push({ suite: file, name: code, line, ...(severity === 'error' ? { problem } : {}) })
-  }
+  cases.push(...findings.map(caseOf))
   if (coverage && threshold !== undefined) {
     const message = `${coverage.percent} % of lines, and ${threshold} % are asked for`
     const below = coverage.percent < threshold
@@ -43,6 +48,12 @@ function casesOf({ results, findings, coverage, threshold }: TestReport): Case[]
     })
   }
   return cases
+}
+
+/** A warning is a case that passes. */
+function caseOf({ file, line, column, code, message, severity }: Finding): Case {
+  const problem = { element: 'error', message: `${file}:${line}:${column}: ${message}` } as const
+  return { suite: file, name: code, line, ...(severity === 'error' ? { problem } : {}) }
 }
 
 function suiteText(name: string, cases: readonly Case[]): string {

@@ -36,7 +36,8 @@ export function printTests(report: TestReport, format: ReportFormat): void {
 function jsonOf({ results, findings, coverage }: TestReport): object {
   return {
     results,
-    ...(coverage ? { coverage: coverage.percent, files: coverage.files } : {}),
+    coverage: coverage?.percent ?? null,
+    ...(coverage ? { files: coverage.files } : {}),
     ...(findings.length > 0 ? { findings } : {}),
   }
 }

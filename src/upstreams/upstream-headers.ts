@@ -45,7 +45,8 @@ export function upstreamHeaders(
     if (facts.trace.state !== undefined) sent.tracestate = facts.trace.state
   }
   for (const name of facts.rewrite?.remove ?? []) delete sent[name.toLowerCase()]
-  for (const [name, value] of Object.entries(facts.rewrite?.set ?? {})) {
+  for (const [written, value] of Object.entries(facts.rewrite?.set ?? {})) {
+    const name = written.toLowerCase()
     if (!isForbidden(name)) sent[name] = value
   }
   Object.assign(sent, target.headers)

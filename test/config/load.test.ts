@@ -186,7 +186,7 @@ describe('a value that does not fit', () => {
     ['a port as text', '"listen": {"port": "8080"}'],
     ['a duration without a unit', '"listen": {"drain": "30"}'],
     ['a size without a unit', '"limits": {"body": "100"}'],
-    ['a short admin token', '"admin": {"token": "short"}'],
+    ['an empty admin token', '"admin": {"token": ""}'],
     ['an unknown engine', '"store": {"engine": "mysql"}'],
     ['no audit sink', '"audit": {"sinks": []}'],
     ['an entrypoint that is no path', '"policy": {"entrypoint": "gateway"}'],
@@ -203,6 +203,16 @@ describe('a value that does not fit', () => {
       ])
     },
   )
+
+  it('is none: an admin token of any length', () => {
+    expect(good(`{${POOLS}, "admin": {"token": "t0ken"}}`).admin.token).toBe('t0ken')
+  })
+
+  it('says how many there must be', () => {
+    expect(bad(`{${POOLS}, "audit": {"sinks": []}}`)[0]?.message).toBe(
+      'audit.sinks: expected at least 1 items, got a list',
+    )
+  })
 
   it('says the JSON path', () => {
     expect(bad(withTarget('"weight": 0'))[0]?.message).toContain('pools.chat.targets[0].weight')
@@ -368,7 +378,7 @@ describe('a finding', () => {
   })
 
   it('never holds a secret that was written into the file itself', () => {
-    expect(JSON.stringify(bad(`{${POOLS}, "admin": {"token": "hunter2"}}`))).not.toContain('hunter2')
+    expect(JSON.stringify(bad(`{${POOLS}, "admin": {"port": "hunter2"}}`))).not.toContain('hunter2')
   })
 })
 

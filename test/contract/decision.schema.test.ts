@@ -112,7 +112,7 @@ describe('the decision schema', () => {
     },
   )
 
-  it.each(['X-Team', 'x team', 'x:team', 'x\r\nteam', ''])('refuses the header name %j', name => {
+  it.each(['x team', 'x:team', 'x\r\nteam', ''])('refuses the header name %j', name => {
     expect(fits({ allow: true, rewrite: { headers: { set: { [name]: 'a' } } } })).toBe(false)
   })
 

@@ -24,7 +24,14 @@ describe('what a policy refuses', () => {
         message: 'Slower, please',
         headers: {},
         retryAfterSeconds: 90,
-        extra: { access: { requestable: true, models: ['tiny'] } },
+        extra: {
+          access: { requestable: true, models: ['tiny'] },
+          access_request: {
+            method: 'POST',
+            path: '/-/access/requests',
+            body: { models: ['tiny'], duration: '1h', reason: '…' },
+          },
+        },
       },
       error: undefined,
     })
@@ -44,6 +51,15 @@ describe('what a policy refuses', () => {
     expect(told({ code: 'outside_hours' }).message).toBe(REFUSALS.outside_hours.title)
     expect(told({ code: 'contract_ended' }).message).toBe(REFUSALS.forbidden.title)
     expect(told({ code: 'constructor' }).message).toBe(REFUSALS.forbidden.title)
+  })
+
+  it('says how to ask for what a grant would lift, unless the policy has words of its own', () => {
+    const access = { requestable: true, models: ['tiny'], roles: ['oncall'], max_duration: '2h' }
+    expect(told({ code: 'outside_hours', access }).message).toBe(
+      `${REFUSALS.outside_hours.title}. To ask for access: sallyport access request --models tiny --roles oncall --duration 2h --reason …, or POST /-/access/requests {"models":["tiny"],"roles":["oncall"],"duration":"2h","reason":"…"}.`,
+    )
+    expect(told({ code: 'access_required', message: 'As it is', access }).message).toBe('As it is')
+    expect(told({ access: { requestable: false } }).extra).toEqual({ access: { requestable: false } })
   })
 
   it('keeps an empty message empty', () => {

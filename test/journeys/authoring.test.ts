@@ -117,11 +117,40 @@ function project(policy: Record<string, string>, config: Record<string, object> 
 }
 const sallyport = (cwd: string, ...args: string[]) => runCommand(args, { cwd })
 
+it('ends in peace when its reader has gone, as with `| head`', async () => {
+  const child = spawn(process.execPath, [CLI, 'check'], {
+    cwd: project(POLICY),
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  child.stdout.destroy()
+  let told = ''
+  child.stderr.on('data', part => {
+    told += part
+  })
+  expect(await once(child, 'close')).toEqual([0, null])
+  expect(told).toBe('')
+})
+
 describe('check, on a policy with faults', () => {
+  it('is JUnit too, where a CI reads that', async () => {
+    const faulty = await sallyport(
+      project({ 'gateway.rego': 'package gateway\n\nx := y\n' }),
+      'check',
+      '--format',
+      'junit',
+    )
+    expect(faulty.code).toBe(1)
+    const cases = readXml(faulty.stdout).filter(({ name }) => name === 'testcase')
+    expect(cases[0]?.attributes).toMatchObject({ file: 'policies/gateway.rego', line: '3' })
+    const good = await sallyport(project(POLICY), 'check', '--format', 'junit')
+    expect(good.code).toBe(0)
+    expect(readXml(good.stdout)[0]?.attributes).toMatchObject({ errors: '0' })
+  })
+
   it('warns of each, with its place, and does not fail for warnings', async () => {
     const { code, stdout } = await sallyport(project({ 'gateway.rego': FAULTY }), 'check', '--format', 'json')
     const { findings, ...rest } = JSON.parse(stdout)
-    expect(rest).toEqual({})
+    expect(rest).toEqual({ coverage: null })
     expect(findings.map(({ code, line, column }: never) => `${line}:${column} ${code}`)).toEqual([
       '3:1 no_default',
       '3:13 unnamed_allow',
@@ -216,6 +245,20 @@ describe('check, on a policy with faults', () => {
         message: expect.stringContaining('http.send'),
       },
     ])
+    await build(
+      'package gateway\n\n# http.send(x) in a comment\ndecision := {"allow": ok}\n\nok if {\n\thttp.send({"method": "get", "url": "http://a"}).x\n}\n',
+      'placed',
+    )
+    const placed = await sallyport(folder, 'check', '--format', 'json')
+    expect(JSON.parse(placed.stdout).findings).toMatchObject([
+      {
+        code: 'unsupported_builtin',
+        message: 'the builtin http.send is not offered',
+        file: 'placed.tar.gz/placed/g.rego',
+        line: expect.any(Number),
+      },
+    ])
+    expect(JSON.parse(placed.stdout).findings[0].line).toBeGreaterThan(1)
   })
 
   it('says of a config that is not valid where, in the form that was asked for', async () => {
@@ -304,6 +347,8 @@ describe('test', () => {
       (await sallyport(folder, 'test', '--coverage', '--format', 'json')).stdout,
     )
     expect(coverage).toBe(files['policies/gateway.rego'].percent)
+    const unmeasured = await sallyport(folder, 'test', '--format', 'json')
+    expect(JSON.parse(unmeasured.stdout)).toMatchObject({ coverage: null })
   })
 
   it('writes JUnit that is well-formed, and workflow commands', async () => {

@@ -8,7 +8,7 @@ import type { RunningGateway } from './gateway.ts'
 export const ACCESS_POLICY = {
   'gateway.rego': `package gateway
 
-default decision := {"allow": false, "code": "access_required", "message": "Ask for access first.",
+default decision := {"allow": false, "code": "access_required",
 	"access": {"requestable": true, "models": ["tiny"], "max_duration": "2h"}}
 
 decision := {"allow": true, "rule": "admin"} if "admin" in input.principal.roles

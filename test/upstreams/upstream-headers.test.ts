@@ -70,6 +70,7 @@ describe('what goes upstream', () => {
   it.each([...CREDENTIAL_HEADERS])('is never the %s of a caller, whoever wants to forward it', name => {
     expect(sent({ headers: { [name]: 'secret' }, forwardHeaders: [name] })).toEqual(OURS)
     expect(sent({ rewrite: { set: { [name]: 'secret' } } })).toEqual(OURS)
+    expect(sent({ rewrite: { set: { [name.toUpperCase()]: 'secret' } } })).toEqual(OURS)
   })
 
   /** `Expect: 100-continue` makes hooks of a proxy come too late; what belongs to one connection must not pass to the next. */
@@ -95,7 +96,7 @@ describe('what goes upstream', () => {
     expect(
       sent({
         headers: { 'user-agent': 'curl', accept: '*/*' },
-        rewrite: { set: { 'x-team': 'search', accept: 'text/plain' }, remove: ['User-Agent'] },
+        rewrite: { set: { 'X-Team': 'search', accept: 'text/plain' }, remove: ['User-Agent'] },
       }),
     ).toEqual({ ...OURS, 'x-team': 'search', accept: 'text/plain' })
   })

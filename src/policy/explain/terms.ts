@@ -26,6 +26,9 @@ export function jsonOf({ type, value }: Term, locals?: ReadonlyMap<string, Term>
       const bound = locals?.get(String(value))
       return bound ? jsonOf(bound) : value
     }
+    // OPA writes it as an empty object.
+    case 'null':
+      return null
     case 'array':
     case 'set':
       return (value as readonly Term[]).map(member => jsonOf(member, locals))
@@ -90,6 +93,8 @@ export function textOf({ type, value }: Term, nameOf: NameOf): string {
     case 'setcomprehension':
     case 'objectcomprehension':
       return '{…}'
+    case 'null':
+      return 'null'
     default:
       return JSON.stringify(value) ?? ''
   }

@@ -36,6 +36,14 @@ const named = ({ rules }: Explanation, name: string) =>
 const messages = ({ needed }: Explanation) => needed.map(({ message }) => message)
 
 describe('an explanation', () => {
+  it('tells null from an empty object', async () => {
+    const { rules } = await explained('decision := {"allow": true} if input.team != null', { team: null })
+    expect(rules[0]?.failed).toMatchObject({
+      expression: 'input.team != null',
+      values: { 'input.team': null },
+    })
+  })
+
   it('has each rule that was tried with its place, and of those that failed what failed and what it saw', async () => {
     const found = await explained(
       'decision := {"allow": true} if allowed\n\ndefault decision := {"allow": false}\n\nallowed if {\n\tsome role in input.roles\n\trole in data.known\n\tinput.n <= data.most\n}',
