@@ -163,7 +163,13 @@ export function createPassage(needs: PassageNeeds): Passage {
 
   function writeHead(visit: Visit, { answer }: Answered, streamed: boolean): void {
     const { response } = visit
-    const own = { ...visit.names, ...rateHeaders(visit.standings, visit.now) }
+    // A target that says come back later, and not when.
+    const later = TELLS_WHEN.has(answer.status) && answer.header('retry-after') === undefined
+    const own = {
+      ...visit.names,
+      ...rateHeaders(visit.standings, visit.now),
+      ...(later ? { 'retry-after': '1' } : {}),
+    }
     response.writeHead(answer.status, [...answerHeaders(answer.rawHeaders), ...Object.entries(own).flat()])
     if (streamed) response.flushHeaders()
   }
@@ -197,6 +203,7 @@ export function createPassage(needs: PassageNeeds): Passage {
   return { through }
 }
 
+const TELLS_WHEN: ReadonlySet<number> = new Set([429, 503])
 const NOTHING_LEFT = Buffer.alloc(0)
 
 /** Where tokens are limited, a stream that would not report them is asked to, and its client not told. */
