@@ -186,7 +186,7 @@ describe('a value that does not fit', () => {
     ['a port as text', '"listen": {"port": "8080"}'],
     ['a duration without a unit', '"listen": {"drain": "30"}'],
     ['a size without a unit', '"limits": {"body": "100"}'],
-    ['a short admin token', '"admin": {"token": "short"}'],
+    ['a short key for masks', '"audit": {"maskKey": "short"}'],
     ['an unknown engine', '"store": {"engine": "mysql"}'],
     ['no audit sink', '"audit": {"sinks": []}'],
     ['an entrypoint that is no path', '"policy": {"entrypoint": "gateway"}'],
@@ -368,7 +368,7 @@ describe('a finding', () => {
   })
 
   it('never holds a secret that was written into the file itself', () => {
-    expect(JSON.stringify(bad(`{${POOLS}, "admin": {"token": "hunter2"}}`))).not.toContain('hunter2')
+    expect(JSON.stringify(bad(`{${POOLS}, "audit": {"maskKey": "hunter2"}}`))).not.toContain('hunter2')
   })
 })
 
