@@ -161,7 +161,7 @@ export function createPassage(needs: PassageNeeds): Passage {
     recorder.count(visit, relayed.end, relayed.end === 'completed' ? 'ok' : relayed.end)
   }
 
-  function writeHead(visit: Visit, { answer }: Answered, streamed: boolean): void {
+  function writeHead(visit: Visit, { answer, target }: Answered, streamed: boolean): void {
     const { response } = visit
     // A target that says come back later, and not when.
     const later = TELLS_WHEN.has(answer.status) && answer.header('retry-after') === undefined
@@ -170,7 +170,10 @@ export function createPassage(needs: PassageNeeds): Passage {
       ...rateHeaders(visit.standings, visit.now),
       ...(later ? { 'retry-after': '1' } : {}),
     }
-    response.writeHead(answer.status, [...answerHeaders(answer.rawHeaders), ...Object.entries(own).flat()])
+    response.writeHead(answer.status, [
+      ...answerHeaders(answer.rawHeaders, target.url),
+      ...Object.entries(own).flat(),
+    ])
     if (streamed) response.flushHeaders()
   }
 
