@@ -161,10 +161,19 @@ export function createPassage(needs: PassageNeeds): Passage {
     recorder.count(visit, relayed.end, relayed.end === 'completed' ? 'ok' : relayed.end)
   }
 
-  function writeHead(visit: Visit, { answer }: Answered, streamed: boolean): void {
+  function writeHead(visit: Visit, { answer, target }: Answered, streamed: boolean): void {
     const { response } = visit
-    const own = { ...visit.names, ...rateHeaders(visit.standings, visit.now) }
-    response.writeHead(answer.status, [...answerHeaders(answer.rawHeaders), ...Object.entries(own).flat()])
+    // A target that says come back later, and not when.
+    const later = TELLS_WHEN.has(answer.status) && answer.header('retry-after') === undefined
+    const own = {
+      ...visit.names,
+      ...rateHeaders(visit.standings, visit.now),
+      ...(later ? { 'retry-after': '1' } : {}),
+    }
+    response.writeHead(answer.status, [
+      ...answerHeaders(answer.rawHeaders, target.url),
+      ...Object.entries(own).flat(),
+    ])
     if (streamed) response.flushHeaders()
   }
 
@@ -197,6 +206,7 @@ export function createPassage(needs: PassageNeeds): Passage {
   return { through }
 }
 
+const TELLS_WHEN: ReadonlySet<number> = new Set([429, 503])
 const NOTHING_LEFT = Buffer.alloc(0)
 
 /** Where tokens are limited, a stream that would not report them is asked to, and its client not told. */

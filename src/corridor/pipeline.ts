@@ -149,7 +149,6 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
     }
     const decision = await permit(visit, facts, asker, settings)
     if (isModelList(facts)) return answerModels(visit, facts, asker)
-    visit.pools = route(decision, visit.model, pools)
     visit.pool = visit.pools[0]
     await Promise.all([recorder.decision(visit), ...firstUses(visit, principal)])
     // What it stands on has ended since it was decided.
@@ -177,7 +176,9 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
       const ceilings = visit.grounds.map(grant => ({ grant, claims: grantClaims(grant) }))
       const claims = [...own, ...ceilings.flatMap(({ claims }) => claims)]
       visit.model = decision.rewrite?.model ?? visit.model
-      visit.price = priceFor(visit.model, settings.pricing, claims)
+      // Before anything is taken: what no pool can serve costs nothing.
+      if (!isModelList(facts)) visit.pools = route(decision, visit.model, pools)
+      visit.price = priceFor(pricedModels(visit, facts), settings.pricing, claims)
       const amounts = expectedAmounts(expectationOf(visit, facts, decision), visit.price)
       try {
         const reserving = admit(claims, amounts, visit.now, ledger)
@@ -342,6 +343,12 @@ function expectationOf(
     maxOutputTokens: ceilings.length > 0 ? Math.min(...ceilings) : null,
     generates: GENERATING.has(operation),
   }
+}
+
+/** A request that names no model may act on any of the pools that could serve it. */
+function pricedModels({ model, pools }: Visit, { operation }: RequestFacts): readonly string[] {
+  if (model !== null) return [model]
+  return GENERATING.has(operation) ? pools.flatMap(pool => pool.models) : []
 }
 
 function outcomeOf(error: unknown, { recorded }: Visit): Outcome {

@@ -37,6 +37,8 @@ export interface KeysNeeds {
 }
 
 const WRITE_USES_EVERY_MS = 2000
+/** While keys are shown, a file of them is looked at so often at most. */
+const LOOK_EVERY_MS = 10
 
 export function createKeys({ store, onFailure, log, now }: KeysNeeds): Keys {
   const uses = createKeyUses(store.shelf<KeyUse>(KEY_USES))
@@ -46,6 +48,7 @@ export function createKeys({ store, onFailure, log, now }: KeysNeeds): Keys {
   let watcher: { close(): unknown } | undefined
   let keyring: Keyring = createKeyring([])
   let seen: string | undefined
+  let lookedAt = 0
   let reading: Promise<void> | undefined
   let again = false
 
@@ -64,18 +67,36 @@ export function createKeys({ store, onFailure, log, now }: KeysNeeds): Keys {
   }
 
   async function read(): Promise<void> {
-    let look: string
     try {
-      const records = (await drawer?.list()) ?? []
-      look = JSON.stringify(records)
-      if (look === seen) return
-      keyring = createKeyring(records)
-      log.info('keys_loaded', { keys: keyring.size(now()) })
+      use((await drawer?.list()) ?? [])
     } catch (error) {
-      look = (error as Error).message
-      if (look !== seen) log.error('keys_refused', { message: look })
+      refuse(error as Error)
     }
+  }
+
+  function use(records: readonly KeyRecord[]): void {
+    const look = JSON.stringify(records)
+    if (look === seen) return
     seen = look
+    keyring = createKeyring(records)
+    log.info('keys_loaded', { keys: keyring.size(now()) })
+  }
+
+  function refuse({ message }: Error): void {
+    if (message !== seen) log.error('keys_refused', { message })
+    seen = message
+  }
+
+  /** A watcher notices after a while; whoever shows a key that was just made or revoked does not wait for it. */
+  function lookAgain(at: number): void {
+    if (at - lookedAt < LOOK_EVERY_MS && at >= lookedAt) return
+    lookedAt = at
+    try {
+      const records = drawer?.changed?.()
+      if (records) use(records)
+    } catch (error) {
+      refuse(error as Error)
+    }
   }
 
   function openDrawer({ file, in: where }: Place): void {
@@ -91,6 +112,7 @@ export function createKeys({ store, onFailure, log, now }: KeysNeeds): Keys {
 
   return {
     principalOf(secret, at) {
+      lookAgain(at)
       const principal = keyring.principalOf(secret, at)
       if (!principal) return undefined
       if (place?.in === 'store' && onFailure === 'refuse' && !store.ok()) throw keysAway()

@@ -103,13 +103,13 @@ export interface EarlyRefusal extends RefusedEarly {
   readonly policy: MaskPolicy | undefined
 }
 
-/** It has no visit, and is on record all the same. */
-export function recordRefusedEarly(
+/** It has no visit, and is on record all the same. @returns Its `decision_id`, once it is written. */
+export async function recordRefusedEarly(
   { audit, masking, entrypoint, labels }: RefusedEarlyNeeds,
   { address, status, code, reason, at, policy }: EarlyRefusal,
-): Promise<void> {
+): Promise<string> {
   const id = newId(at)
-  return audit.write(
+  await audit.write(
     decisionRecord({
       id,
       requestId: id,
@@ -127,4 +127,5 @@ export function recordRefusedEarly(
     }),
     masking.maskerFor({ id, now: at, revision: policy }),
   )
+  return id
 }

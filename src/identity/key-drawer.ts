@@ -2,6 +2,7 @@
  * A drawer of API keys: a file, or a shelf of the store. Whoever changes it sees what is there, and
  * loses nothing of what others change at the same time.
  */
+import { statSync } from 'node:fs'
 import { changeKeyFile, type KeyRecord, readKeyFile } from './key-file.ts'
 
 export interface KeyDrawer {
@@ -9,6 +10,11 @@ export interface KeyDrawer {
   list(): Promise<readonly KeyRecord[]>
   /** @param change - Called again when somebody else was faster. */
   change(change: (keys: readonly KeyRecord[]) => readonly KeyRecord[]): Promise<void>
+  /**
+   * Where that is cheap to see: whether anybody wrote since this was asked last, and what is in it now.
+   * @throws KeyFileError when the file cannot be read.
+   */
+  changed?(): readonly KeyRecord[] | undefined
 }
 
 /** What a drawer needs of a shelf of the store. */
@@ -25,10 +31,23 @@ interface KeptKey<T> {
 }
 
 export function createFileDrawer(file: string): KeyDrawer {
+  let seen = stampOf(file)
   return {
     list: async () => readKeyFile(file),
     change: change => changeKeyFile(file, change),
+    changed() {
+      const stamp = stampOf(file)
+      if (stamp === seen) return undefined
+      seen = stamp
+      return readKeyFile(file)
+    },
   }
+}
+
+/** Another one with every change: what is written whole is another file. */
+function stampOf(file: string): string {
+  const stats = statSync(file, { bigint: true, throwIfNoEntry: false })
+  return stats ? `${stats.ino} ${stats.mtimeNs} ${stats.size}` : ''
 }
 
 export function createShelfDrawer(shelf: KeyShelf): KeyDrawer {

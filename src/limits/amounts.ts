@@ -55,19 +55,27 @@ export function costOf({ inputTokens, outputTokens }: Usage, price: Price | unde
 }
 
 /**
- * The price of a model, where a limit needs it.
+ * The price of a request: of those of the models that may serve it, the highest.
  *
- * @throws GatewayError `policy_error` when a cost is limited and the model has no price: it would
+ * @throws GatewayError `policy_error` when a cost is limited and a model has no price: it would
  *   be free, and the limit none.
  */
 export function priceFor(
-  model: string | null,
+  models: readonly string[],
   pricing: Pricing,
   claims: readonly Claim[],
 ): Price | undefined {
-  const price = model !== null && Object.hasOwn(pricing, model) ? pricing[model] : undefined
-  if (price === undefined && model !== null && claims.some(claim => claim.unit === 'cost')) {
-    throw new GatewayError('policy_error', `a cost is limited, and pricing has no ${JSON.stringify(model)}`)
+  const costIsLimited = claims.some(({ unit }) => unit === 'cost')
+  let highest: Price | undefined
+  for (const model of models) {
+    const price = Object.hasOwn(pricing, model) ? pricing[model] : undefined
+    if (price) highest = highest ? higher(highest, price) : price
+    else if (costIsLimited)
+      throw new GatewayError('policy_error', `a cost is limited, and pricing has no ${JSON.stringify(model)}`)
   }
-  return price
+  return highest
+}
+
+function higher(one: Price, other: Price): Price {
+  return { input: Math.max(one.input, other.input), output: Math.max(one.output, other.output) }
 }

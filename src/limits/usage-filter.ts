@@ -1,6 +1,6 @@
 /**
  * Hides the usage that the gateway asked for from a client that did not: the one event of a stream
- * that reports it and nothing else.
+ * that reports it and nothing else, and the `"usage": null` in each of the others.
  */
 
 export interface UsageFilter {
@@ -16,8 +16,8 @@ export function createUsageFilter(): UsageFilter {
     push(part) {
       // One character a byte, so that a character cut in two stays whole.
       const text = rest + part.toString('latin1')
-      const end = text.lastIndexOf('\n\n') + 2
-      if (end < 2) {
+      const end = endOfEvents(text)
+      if (end === 0) {
         rest = text
         return Buffer.alloc(0)
       }
@@ -32,13 +32,24 @@ export function createUsageFilter(): UsageFilter {
   }
 }
 
+/** @returns Where the last whole event ends, behind an empty line; 0 where none does. */
+function endOfEvents(text: string): number {
+  const [plain, returned] = [text.lastIndexOf('\n\n'), text.lastIndexOf('\n\r\n')]
+  return Math.max(plain < 0 ? 0 : plain + 2, returned < 0 ? 0 : returned + 3)
+}
+
 function withoutUsage(events: string): string {
   if (!events.includes('"usage"')) return events
   return events
-    .split(/(?<=\n\n)/)
+    .split(/(?<=\n\r?\n)/)
     .filter(event => !isUsageAlone(event))
+    .map(event => event.replace(LATER_NULL, '').replace(FIRST_NULL, '$1'))
     .join('')
 }
+
+/** Within a text its quotes would be escaped. */
+const LATER_NULL = /,\s*"usage":\s*null(?=\s*[,}])/
+const FIRST_NULL = /^(data: ?\{)\s*"usage":\s*null\s*,?/
 
 function isUsageAlone(event: string): boolean {
   const data = /^data: ?(\{.*\})\s*$/.exec(event.trimEnd())?.[1]

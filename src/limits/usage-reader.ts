@@ -22,7 +22,7 @@ const BYTES_PER_TOKEN = 4
 const MOST_BYTES = 4 * 1024 * 1024
 
 /** Words of which one stands in whatever reports usage; most parts of a stream have none of them. */
-const TELLTALES = ['"usage"', '_eval_count"', '"eval_count"', '"tokens_predicted"']
+const TELLTALES = ['"usage"', '_eval_count"', '"eval_count"', '"tokens_predicted"', '"predicted_n"']
 
 /** @param streamed - Whether the answer is lines, each with a value of its own. */
 export function createUsageReader(streamed: boolean): UsageReader {
@@ -98,23 +98,35 @@ function usageIn(text: string): Usage | undefined {
 export function usageOf(value: unknown): Usage | undefined {
   if (typeof value !== 'object' || value === null) return undefined
   const answer = value as Record<string, unknown>
-  const usage =
-    typeof answer.usage === 'object' && answer.usage !== null ? (answer.usage as Record<string, unknown>) : {}
+  const usage = membersOf(answer.usage)
+  const timings = membersOf(answer.timings)
   const input = firstCount(
     usage.prompt_tokens,
     usage.input_tokens,
     answer.prompt_eval_count,
     answer.tokens_evaluated,
+    promptIn(timings),
   )
   const output = firstCount(
     usage.completion_tokens,
     usage.output_tokens,
     answer.eval_count,
     answer.tokens_predicted,
+    timings.predicted_n,
   )
   return input === undefined && output === undefined
     ? undefined
     : { inputTokens: input ?? 0, outputTokens: output ?? 0 }
+}
+
+/** llama.cpp counts what it read anew, and apart from it what its cache still held. */
+function promptIn({ prompt_n, cache_n }: Record<string, unknown>): number | undefined {
+  const read = firstCount(prompt_n)
+  return read === undefined ? undefined : read + (firstCount(cache_n) ?? 0)
+}
+
+function membersOf(value: unknown): Record<string, unknown> {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
 }
 
 function firstCount(...values: unknown[]): number | undefined {

@@ -90,8 +90,8 @@ export class NotHeld extends Error {
     wanted: string | undefined,
     readonly held: readonly string[],
   ) {
-    const what = wanted === undefined ? 'no earlier revision' : `the revision ${wanted} not`
-    super(`${what} is held; held: ${held.join(', ') || 'none'}`)
+    const what = wanted === undefined ? 'no earlier revision is held' : `the revision ${wanted} is not held`
+    super(`${what}; held: ${held.join(', ') || 'none'}`)
   }
 }
 

@@ -7,7 +7,7 @@ import { parseBody } from './strict-json.ts'
 
 /** Whether a request is for the list, or for one model of it, which the gateway answers itself. */
 export function isModelList(facts: RequestFacts): boolean {
-  return facts.operation === 'models' && facts.method === 'GET'
+  return facts.operation === 'models' && (facts.method === 'GET' || facts.method === 'HEAD')
 }
 
 /** What the policy is asked about one model. */

@@ -38,8 +38,8 @@ export interface PublicListenerNeeds {
   readonly proxies: TrustedProxies
   /** Never rejects. */
   handle(request: IncomingMessage, response: ServerResponse): Promise<void>
-  /** What was refused before it became a request. Resolves when it is on record. */
-  onRefused(refused: RefusedEarly): Promise<void>
+  /** What was refused before it became a request. @returns The id of its record, once it is written. */
+  onRefused(refused: RefusedEarly): Promise<string>
 }
 
 /** In milliseconds. */
@@ -127,11 +127,17 @@ export function createPublicListener(needs: PublicListenerNeeds): PublicListener
   function refuseSocket(socket: Socket, status: number, code: string, reason: string): void {
     const address = normaliseAddress(socket.remoteAddress ?? '')
     needs.onRefused({ address, status, code, reason }).then(
-      () => {
+      id => {
         const body = errorBody(code, status, http.STATUS_CODES[status] ?? 'Refused')
-        socket.end(
-          `HTTP/1.1 ${status} ${http.STATUS_CODES[status]}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
-        )
+        const head = [
+          `HTTP/1.1 ${status} ${http.STATUS_CODES[status]}`,
+          'content-type: application/json',
+          `content-length: ${Buffer.byteLength(body)}`,
+          `x-request-id: ${id}`,
+          `x-decision-id: ${id}`,
+          'connection: close',
+        ]
+        socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
       },
       () => socket.destroy(),
     )
@@ -142,9 +148,11 @@ export function createPublicListener(needs: PublicListenerNeeds): PublicListener
     const address = normaliseAddress(request.socket.remoteAddress ?? '')
     const refused = { address, status: 503, code: 'overloaded', reason: 'more connections than are allowed' }
     try {
-      await needs.onRefused(refused)
+      const id = await needs.onRefused(refused)
       response.writeHead(503, {
         'content-type': 'application/json',
+        'x-request-id': id,
+        'x-decision-id': id,
         'retry-after': '1',
         connection: 'close',
       })

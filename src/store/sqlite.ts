@@ -21,7 +21,7 @@ export interface SqliteStoreNeeds {
 }
 
 /** How often the file is looked at for what other processes wrote. */
-const LOOK_EVERY_MS = 100
+const LOOK_EVERY_MS = 10
 
 const TABLES = [
   `CREATE TABLE IF NOT EXISTS documents (shelf TEXT, id TEXT, version INTEGER, stamp INTEGER, value TEXT,

@@ -1,6 +1,9 @@
 /**
  * Talks to a running gateway's admin listener, for the commands of an operator.
  */
+import { loadConfig } from '../config/load.ts'
+import { isLoopback } from '../contract/addresses.ts'
+import type { AdminConfig } from '../contract/config/listeners.ts'
 import { configFor } from './config.ts'
 import { CommandFailure, EXIT, type Format } from './output.ts'
 
@@ -59,15 +62,28 @@ async function jsonOf(response: Response, url: string): Promise<unknown> {
 function adminOf({ config, format, admin }: AdminOptions): { url: string; token: string | undefined } {
   const token = process.env.SALLYPORT_ADMIN_TOKEN || undefined
   if (admin !== undefined) {
-    if (URL.canParse(admin)) return { url: admin, token }
-    throw new CommandFailure(EXIT.usage, '--admin: expected a URL such as http://127.0.0.1:8081')
+    if (!URL.canParse(admin))
+      throw new CommandFailure(EXIT.usage, '--admin: expected a URL such as http://127.0.0.1:8081')
+    return { url: admin, token: token ?? tokenFor(new URL(admin).hostname, loadConfig(config).config?.admin) }
   }
-  const { host, port, token: configured, tokens, tls } = configFor(config, format).admin
+  const known = configFor(config, format).admin
+  const { host, port, tls } = known
   if (port === 0)
     throw new CommandFailure(EXIT.usage, 'admin.port is 0: say where the gateway is with --admin')
   const reached = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host
   return {
     url: `${tls ? 'https' : 'http'}://${reached.includes(':') ? `[${reached}]` : reached}:${port}`,
-    token: token ?? configured ?? (tokens.find(({ role }) => role === 'operate') ?? tokens[0])?.token,
+    token: token ?? tokenIn(known),
   }
+}
+
+/** The token of the config is for the gateway of the config, and shown to no other host. */
+function tokenFor(hostname: string, admin: AdminConfig | undefined): string | undefined {
+  const host = hostname.replace(/^\[|\]$/g, '')
+  if (!admin || !(host === admin.host || (isLoopback(host) && isLoopback(admin.host)))) return undefined
+  return tokenIn(admin)
+}
+
+function tokenIn({ token, tokens }: AdminConfig): string | undefined {
+  return token ?? (tokens.find(({ role }) => role === 'operate') ?? tokens[0])?.token
 }

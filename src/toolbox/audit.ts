@@ -47,7 +47,10 @@ function printResult(result: Verification): void {
   for (const { file, line, seq, kind } of shown(result))
     print(`${file}:${line}: ${kind}${seq === null ? '' : ` (record ${seq})`}`)
   if (problemCount > problems.length) print(`and ${problemCount - problems.length} more`)
-  if (!anchored) print('There is no head file beside it: that nothing is missing at the end cannot be told.')
+  if (!anchored)
+    print(
+      'The tail is not anchored: without a head file beside it, nobody can tell that nothing is missing at the end.',
+    )
   if (prunedBefore !== undefined) print(`Records before ${prunedBefore} were removed by retention.`)
   if (signedUpTo !== undefined) print(`Signed up to record ${signedUpTo}.`)
   print(`${records} records, ${ok ? 'the chain is whole' : `${problemCount} problems`}`)

@@ -1,6 +1,7 @@
 /**
  * What `check` says of the files that a config leads to, and `serve` as it starts: TLS certificates
- * that cannot be used or soon cannot, and files that others can read or write who should not.
+ * that cannot be used or soon cannot, files that others can read or write who should not, and tokens
+ * that are easily guessed.
  */
 import { X509Certificate } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
@@ -24,7 +25,28 @@ export function fileFindings(configFile: string, config: GatewayConfig, now: num
     ...pairs.flatMap(pair => pairFindings(pair, now)),
     ...(tls?.clientCaFile === undefined ? [] : authorityFindings(tls.clientCaFile)),
     ...permissionFindings(configFile, config),
+    ...tokenFindings(configFile, config),
   ]
+}
+
+/** A shorter one can be found by trying. */
+const SHORTEST_TOKEN = 16
+
+function tokenFindings(configFile: string, { admin }: GatewayConfig): Finding[] {
+  const tokens = [
+    { name: 'admin.token', token: admin.token },
+    ...admin.tokens.map(({ token }, index) => ({ name: `admin.tokens[${index}].token`, token })),
+  ]
+  return tokens
+    .filter(({ token }) => token !== undefined && token.length < SHORTEST_TOKEN)
+    .map(({ name }) =>
+      finding(
+        'warning',
+        'short_admin_token',
+        configFile,
+        `${name}: shorter than ${SHORTEST_TOKEN} characters, it can be guessed`,
+      ),
+    )
 }
 
 function pairFindings({ certFile, keyFile }: CertificateConfig, now: number): Finding[] {

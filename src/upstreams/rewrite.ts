@@ -20,7 +20,9 @@ export function rewrittenBody(
   if (rewrite?.model !== undefined && body.value.model !== rewrite.model) {
     text = set(text, 'model', JSON.stringify(rewrite.model))
   }
-  if (rewrite?.max_tokens !== undefined) text = lowered(text, body.value, rewrite.max_tokens, path)
+  if (rewrite?.max_tokens !== undefined && !EMBEDDING.has(path)) {
+    text = lowered(text, body.value, rewrite.max_tokens, path)
+  }
   if (askUsage) text = withUsage(text, body.value)
   return text === body.text ? body.bytes : Buffer.from(text, 'utf8')
 }
@@ -48,19 +50,23 @@ function withUsage(text: string, fields: Fields): string {
 
 type Fields = Readonly<Record<string, unknown>>
 
+/** What generates nothing has no ceiling, and some servers refuse a member that they do not know. */
+const EMBEDDING = new Set(['/v1/embeddings', '/embeddings', '/embedding', '/api/embed', '/api/embeddings'])
+
+/** Where it is called something else than `max_tokens`. */
+const CEILING_AT: ReadonlyMap<string, string> = new Map([
+  ['/completion', 'n_predict'],
+  ['/infill', 'n_predict'],
+  ['/v1/responses', 'max_output_tokens'],
+])
+
 /** Every name that a server may read as the ceiling. */
 const CEILINGS = ['max_tokens', 'max_completion_tokens', 'n_predict', 'max_output_tokens']
 
 function lowered(text: string, fields: Fields, ceiling: number, path: string): string {
   if (path.startsWith('/api/')) return loweredOllama(text, fields, ceiling)
   const given = CEILINGS.filter(name => Object.hasOwn(fields, name))
-  if (given.length === 0) {
-    return set(
-      text,
-      path === '/completion' || path === '/infill' ? 'n_predict' : 'max_tokens',
-      String(ceiling),
-    )
-  }
+  if (given.length === 0) return set(text, CEILING_AT.get(path) ?? 'max_tokens', String(ceiling))
   const tooHigh = given.filter(name => !isLower(fields[name], ceiling))
   return tooHigh.reduce((changed, name) => set(changed, name, String(ceiling)), text)
 }

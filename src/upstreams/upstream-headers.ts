@@ -89,8 +89,12 @@ const HIDDEN_ANSWER_HEADERS = new Set([
   'strict-transport-security',
 ])
 
-/** @param raw - Names and values in turn, as Node gives them. @returns The same form. */
-export function answerHeaders(raw: readonly string[]): string[] {
+/**
+ * @param raw - Names and values in turn, as Node gives them.
+ * @param server - Whose answer it is.
+ * @returns The same form.
+ */
+export function answerHeaders(raw: readonly string[], server: URL): string[] {
   const kept: string[] = []
   const named = new Set<string>()
   for (let index = 0; index < raw.length; index += 2) {
@@ -102,7 +106,19 @@ export function answerHeaders(raw: readonly string[]): string[] {
     if (HOP_BY_HOP_HEADERS.has(name) || HIDDEN_ANSWER_HEADERS.has(name) || named.has(name)) continue
     // The limits that are in force for the caller are ours.
     if (name.startsWith('ratelimit') || name.startsWith('x-ratelimit-')) continue
-    kept.push(name, raw[index + 1] as string)
+    const value = raw[index + 1] as string
+    kept.push(name, LOCATIONS.has(name) ? seenFromHere(value, server) : value)
   }
   return kept
+}
+
+const LOCATIONS = new Set(['location', 'content-location'])
+
+/** What a server says of a place of its own is a place of ours: where it is, is nobody's business. */
+function seenFromHere(location: string, server: URL): string {
+  const place = URL.canParse(location) ? new URL(location) : undefined
+  if (place?.origin !== server.origin) return location
+  const root = server.pathname.replace(/\/+$/, '')
+  const path = place.pathname.startsWith(`${root}/`) ? place.pathname.slice(root.length) : place.pathname
+  return path + place.search
 }

@@ -187,6 +187,7 @@ describe('a value that does not fit', () => {
     ['a duration without a unit', '"listen": {"drain": "30"}'],
     ['a size without a unit', '"limits": {"body": "100"}'],
     ['an empty admin token', '"admin": {"token": ""}'],
+    ['a short key for masks', '"audit": {"maskKey": "short"}'],
     ['an unknown engine', '"store": {"engine": "mysql"}'],
     ['no audit sink', '"audit": {"sinks": []}'],
     ['an entrypoint that is no path', '"policy": {"entrypoint": "gateway"}'],
@@ -379,6 +380,7 @@ describe('a finding', () => {
 
   it('never holds a secret that was written into the file itself', () => {
     expect(JSON.stringify(bad(`{${POOLS}, "admin": {"port": "hunter2"}}`))).not.toContain('hunter2')
+    expect(JSON.stringify(bad(`{${POOLS}, "audit": {"maskKey": "hunter2"}}`))).not.toContain('hunter2')
   })
 })
 

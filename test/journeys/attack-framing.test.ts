@@ -45,6 +45,8 @@ describe('attacks on framing and parsing', () => {
         chain.seq > recorded && event === 'decision' && outcome === 'refused' && http.status === status,
     )
     expect(record.code).toBeDefined()
+    expect(answer.text).toMatch(/\r\nx-request-id: \S/i)
+    expect(answer.text).toContain(`x-decision-id: ${record.decision_id}\r\n`)
   }
 
   it('answers the same request when nothing is wrong with it', async () => {

@@ -87,7 +87,7 @@ describe('two gateways', () => {
 })
 
 describe('a rotated audit log', () => {
-  const sinks = [{ type: 'file', path: 'audit.jsonl', rotate: { size: '4KiB' } }]
+  const sinks = [{ type: 'file', path: 'audit.jsonl', rotate: { size: '4KiB', compress: true } }]
 
   it('is whole after kill -9, closes what was open in an older part, and is read by every command', async () => {
     const first = await startGateway({ targets: [model.url], config: { audit: { sinks } } })
@@ -124,7 +124,7 @@ describe('a rotated audit log', () => {
   })
 
   it('loses its oldest parts to retention, and verify knows that they are not missing', async () => {
-    const kept = [{ ...sinks[0], rotate: { size: '4KiB', keep: 2, compress: false } }]
+    const kept = [{ ...sinks[0], rotate: { size: '4KiB', keep: 2 } }]
     const gateway = await startGateway({ targets: [model.url], config: { audit: { sinks: kept } } })
     for (let request = 0; request < 20; request++) await (await chat(gateway)).arrayBuffer()
     await gateway.logged('audit_pruned')
@@ -133,6 +133,7 @@ describe('a rotated audit log', () => {
     expect(found).toMatchObject({ code: 0, ok: true, anchored: true })
     expect(found.pruned_before).toBeGreaterThan(1)
     expect(partsOf(fileOf(gateway)).length).toBeLessThanOrEqual(4)
+    expect(existsSync(`${fileOf(gateway)}.2`)).toBe(true)
   })
 })
 

@@ -41,6 +41,17 @@ describe('unmodified clients', () => {
   const sdk = (principal: string): OpenAI =>
     new OpenAI({ baseURL: `${gateway.url}/v1`, apiKey: gateway.keys[principal] ?? 'none', maxRetries: 0 })
 
+  it('answers HEAD of the list of models itself, as GET without the body', async () => {
+    const headers = { authorization: `Bearer ${gateway.keys.dev}` }
+    const { requests } = model.stats()
+    const [head, get] = await Promise.all(
+      ['HEAD', 'GET'].map(method => fetch(`${gateway.url}/v1/models`, { method, headers })),
+    )
+    expect([head?.status, await head?.text()]).toEqual([200, ''])
+    expect(head?.headers.get('content-length')).toBe(get?.headers.get('content-length'))
+    expect(model.stats().requests).toBe(requests)
+  })
+
   it('answers a chat through the OpenAI SDK, with usage and ids', async () => {
     const { data, response } = await sdk('dev')
       .chat.completions.create({

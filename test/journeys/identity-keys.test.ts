@@ -27,6 +27,15 @@ describe('API keys', () => {
   const create = (gateway: RunningGateway, ...args: string[]) =>
     keys(gateway, 'create', '--principal', 'ana', '--roles', 'a', '--team', 't', ...args)
 
+  it('in a file are good from the moment they are made to the moment they are revoked', async () => {
+    const gateway = await start()
+    const { stdout } = await gateway.command('keys', 'create', '--principal', 'ana', '--format', 'json')
+    const { id, secret } = JSON.parse(stdout)
+    expect((await chat(gateway, { key: secret })).status).toBe(200)
+    await gateway.command('keys', 'revoke', id)
+    expect((await chat(gateway, { key: secret })).status).toBe(401)
+  })
+
   describe('rotated', () => {
     it('have a successor with the same rights, and both are good while they overlap', async () => {
       const gateway = await start()

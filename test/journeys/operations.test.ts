@@ -249,6 +249,15 @@ describe('operations', () => {
       expect((await fetch(`${gateway.adminUrl}/nothing`, { headers })).status).toBe(404)
     })
 
+    it('is reached by commands with the token of the config, or that of the environment', async () => {
+      const config = { admin: { token: 'an-admin-token-of-some-length' } }
+      const gateway = await startGateway({ targets: [model.url], config })
+      expect((await gateway.command('status', '--admin', gateway.adminUrl)).code).toBe(0)
+      const elsewhere = { cwd: newFolder(), env: { SALLYPORT_ADMIN_TOKEN: config.admin.token } }
+      expect((await runCommand(['status', '--admin', gateway.adminUrl], elsewhere)).code).toBe(0)
+      expect((await runCommand(['status', '--admin', gateway.adminUrl], { cwd: newFolder() })).code).toBe(3)
+    })
+
     it('tells what the gateway is doing', async () => {
       const gateway = await startGateway({ targets: [model.url] })
       await (await chat(gateway)).arrayBuffer()

@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { startTinySlm, type TinySlm } from '../../examples/tiny-slm/server.ts'
 import { chat, errorOf, type RunningGateway, startGateway, stopAll } from '../support/gateway.ts'
 import { chance } from '../support/random.ts'
+import { startUpstream } from '../support/upstream.ts'
 
 /** Everybody may do everything within these limits. */
 const limited = (...limits: string[]): Record<string, string> => ({
@@ -50,6 +51,39 @@ describe('quotas on tokens and cost', () => {
     expect([refused.status, (await errorOf(refused)).code]).toEqual([429, 'quota_exceeded'])
     expect(await left(gateway)).toEqual({ output: 100, tokens: 10_000 })
     expect((await chat(gateway, { body: { max_tokens: 100 } })).status).toBe(200)
+  })
+
+  it('cost as much by a call that names no model as by the dearest that could answer it', async () => {
+    const cost = '{"name": "cost", "key": input.principal.id, "unit": "cost", "limit": 0.001, "window": "1h"}'
+    const upstream = await startUpstream({
+      onCall: ({ response }) =>
+        void response
+          .writeHead(200, { 'content-type': 'application/json' })
+          .end('{"content":"x","timings":{"prompt_n":30,"cache_n":20,"predicted_n":100}}'),
+    })
+    const gateway = await startGateway({
+      policy: limited(cost),
+      targets: [upstream.url],
+      config: { pricing: { tiny: { input: 1, output: 5 } } },
+    })
+    const complete = () =>
+      fetch(`${gateway.url}/completion`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${gateway.keys.dev}`, 'content-type': 'application/json' },
+        body: '{"prompt":"x","n_predict":150}',
+      })
+    expect((await complete()).status).toBe(200)
+    const { usage } = await gateway.audited(({ event }) => event === 'outcome')
+    expect(usage).toEqual({ input_tokens: 50, output_tokens: 100, cost: 0.00055, estimated: false })
+    expect((await errorOf(await complete())).code).toBe('quota_exceeded')
+    await upstream.close()
+  })
+
+  it('say of a model that no pool serves that it does not exist, also where its cost is limited', async () => {
+    const cost = '{"name": "cost", "key": "k", "unit": "cost", "limit": 1, "window": "1h"}'
+    const gateway = await startGateway({ policy: limited(cost, TOKENS), targets: [model.url] })
+    const refused = await chat(gateway, { body: { model: 'nobody' } })
+    expect([refused.status, (await errorOf(refused)).code]).toEqual([404, 'model_not_found'])
   })
 
   it('ask a stream for its usage, and hide it from a client that did not', async () => {

@@ -180,6 +180,9 @@ describe('TLS', () => {
       const literal = await runCommand(['check', '--format', 'json'], { cwd: folder })
       expect(literal.stdout).toContain('readable_by_others')
       expect(literal.stdout).not.toContain('a-token-in-the-config-itself')
+      prepare(folder, { config: { admin: { token: 'short' } } })
+      const short = await runCommand(['check', '--format', 'json'], { cwd: folder })
+      expect([short.code, short.stdout.includes('short_admin_token')]).toEqual([0, true])
       const gateway = await startGateway({
         folder,
         config: { admin: { token: 'a-token-in-the-config-itself' } },

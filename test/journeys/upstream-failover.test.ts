@@ -84,6 +84,13 @@ describe('a target', () => {
     expect(busy.calls).toHaveLength(2)
   })
 
+  it('that is the only one and does not say when to come back is said to want a second', async () => {
+    const busy = await upstream(call => call.fail(429))
+    const limited = await chat(await gatewayOf(of(busy)))
+    expect([limited.status, limited.headers.get('retry-after')]).toEqual([429, '1'])
+    expect(await limited.text()).toBe('secret details')
+  })
+
   it('that fails again and again is left alone by its breaker, and tried with one request after', async () => {
     let broken = true
     const flaky = await upstream(call => (broken ? call.fail(500) : call.answer('well')))

@@ -52,6 +52,8 @@ describe('an answer in one piece', () => {
     ['the Responses API', '{"usage":{"input_tokens":12,"output_tokens":34}}'],
     ['Ollama', '{"response":"","prompt_eval_count":12,"eval_count":34}'],
     ['llama.cpp', '{"content":"","tokens_predicted":34,"tokens_evaluated":12}'],
+    ['llama.cpp, by its timings', '{"choices":[],"timings":{"cache_n":5,"prompt_n":7,"predicted_n":34}}'],
+    ['an older llama.cpp, by its timings', '{"choices":[],"timings":{"prompt_n":12,"predicted_n":34}}'],
     [
       'OpenAI, over several lines',
       '{\n  "usage": {\n    "prompt_tokens": 12,\n    "completion_tokens": 34\n  }\n}\n',

@@ -28,6 +28,19 @@ describe('a body that nothing is to be changed in', () => {
   })
 })
 
+describe('a ceiling where none was given', () => {
+  it.each([
+    ['/v1/chat/completions', '{"max_tokens":5,"model":"m"}'],
+    ['/v1/responses', '{"max_output_tokens":5,"model":"m"}'],
+    ['/completion', '{"n_predict":5,"model":"m"}'],
+    ['/api/chat', '{"options":{"num_predict":5},"model":"m"}'],
+    ['/v1/embeddings', '{"model":"m"}'],
+    ['/api/embed', '{"model":"m"}'],
+  ])('is named as %s names it, and not where nothing is generated', (path, expected) => {
+    expect(rewritten('{"model":"m"}', { max_tokens: 5 }, path)).toBe(expected)
+  })
+})
+
 describe('the model', () => {
   it('is changed and every other byte is left as it came', () => {
     const body =

@@ -1,7 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import type { TargetConfig } from '../../src/contract/config/pools.ts'
 import { CREDENTIAL_HEADERS, HOP_BY_HOP_HEADERS } from '../../src/contract/request.ts'
-import { answerHeaders, type UpstreamTrace, upstreamHeaders } from '../../src/upstreams/upstream-headers.ts'
+import {
+  answerHeaders as answerHeadersOf,
+  type UpstreamTrace,
+  upstreamHeaders,
+} from '../../src/upstreams/upstream-headers.ts'
 import { first, onePool, targetConfig } from '../support/pool.ts'
 
 interface Sending {
@@ -134,6 +138,18 @@ describe('what goes upstream', () => {
 })
 
 describe('what comes back', () => {
+  const SERVER = new URL('http://10.0.0.7:9001/base/')
+  const answerHeaders = (raw: readonly string[]): string[] => answerHeadersOf(raw, SERVER)
+
+  it.each([
+    ['http://10.0.0.7:9001/base/v1/models?a=b', '/v1/models?a=b'],
+    ['http://10.0.0.7:9001/elsewhere', '/elsewhere'],
+    ['https://cdn.example/file', 'https://cdn.example/file'],
+    ['/v1/models', '/v1/models'],
+  ])('says %s as it is from here: %s', (location, here) => {
+    expect(answerHeaders(['Location', location])).toEqual(['location', here])
+  })
+
   it('keeps each line for itself, with its value as it came', () => {
     const raw = ['Content-Type', 'Text/Plain', 'X-Model', 'a', 'x-model', 'b', 'Content-Length', '5']
     expect(answerHeaders(raw)).toEqual([

@@ -13,7 +13,11 @@ const rotate = section(
   {
     size: { type: 'string', pattern: SIZE_PATTERN, description: 'The largest that a file may be: 64MiB' },
     interval: { ...duration(), description: 'How long a file is written to: 24h' },
-    compress: { type: 'boolean', description: 'Whether rotated files are gzipped', default: true },
+    compress: {
+      type: 'boolean',
+      description: 'Whether rotated files are gzipped: FILE.2.gz',
+      default: false,
+    },
     keep: { ...count, description: 'How many rotated files are kept; all unless told' },
     maxAge: { ...duration(), description: 'How old a rotated file may be; any age unless told' },
   },
