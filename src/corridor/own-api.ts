@@ -8,7 +8,7 @@ import type { RequestBody, RequestFacts } from '../contract/request.ts'
 import { compileSchema } from '../contract/schema.ts'
 import type { EpochMs } from '../contract/units.ts'
 import { claimsOf } from '../limits/admit.ts'
-import type { Claim, Ledger, Standing } from '../limits/ledger.ts'
+import { type Claim, type Ledger, nameOf, type Standing } from '../limits/ledger.ts'
 import { imaginedFacts } from '../server/intake.ts'
 import { parseBody } from '../server/strict-json.ts'
 import type { Pools } from '../upstreams/pools.ts'
@@ -21,8 +21,8 @@ import type { Visit } from './visit.ts'
 export interface OwnApi {
   /** @throws GatewayError `not_found`, `invalid_request`, and as the access API does */
   answer(visit: Visit, facts: RequestFacts, asker: Asker, body: RequestBody | undefined): Promise<OwnAnswer>
-  /** Remembers which limits the policy named for a principal. */
-  remember(principal: string, claims: readonly Claim[]): void
+  /** Remembers which limits a revision of the policy named for a principal. */
+  remember(principal: string, claims: readonly Claim[], revision: string): void
   /** How the limits stand that the policy named lately, each once. */
   standings(now: EpochMs): readonly Standing[] | Promise<readonly Standing[]>
 }
@@ -49,14 +49,21 @@ const validateAuthorize = compileSchema({
   },
 })
 
-/** Principals whose latest limits are remembered. */
+/** Principals whose latest limits are remembered, and of each so many. */
 const MOST_REMEMBERED = 10_000
+const MOST_LIMITS = 100
+
+/** The limits that one revision named for one principal, by counter; the latest comes last. */
+interface Named {
+  readonly revision: string
+  readonly claims: Map<string, Claim>
+}
 
 export function createOwnApi({ ledger, pools, questions, accessApi }: OwnApiNeeds): OwnApi {
-  const latest = new Map<string, readonly Claim[]>()
+  const latest = new Map<string, Named>()
 
   async function whoami(visit: Visit, { principal, grants }: Asker): Promise<object> {
-    const standings = await ledger.look(latest.get(principal.id) ?? [], visit.now)
+    const standings = await ledger.look([...(latest.get(principal.id)?.claims.values() ?? [])], visit.now)
     return { principal, grants: grants.map(({ facts }) => facts), limits: standings.map(shown) }
   }
 
@@ -104,15 +111,27 @@ export function createOwnApi({ ledger, pools, questions, accessApi }: OwnApiNeed
       if (facts.segments[1] === 'access') return accessApi.answer(visit, facts, asker, body)
       throw new GatewayError('not_found', 'no such call of the gateway itself')
     },
-    remember(principal, claims) {
-      if (latest.get(principal) === claims) return
+    remember(principal, claims, revision) {
+      if (claims.length === 0) return
+      const known = latest.get(principal)
+      const named = known?.revision === revision ? known : { revision, claims: new Map<string, Claim>() }
+      for (const claim of claims) {
+        const name = nameOf(claim)
+        named.claims.delete(name)
+        named.claims.set(name, claim)
+      }
+      for (const name of named.claims.keys()) {
+        if (named.claims.size <= MOST_LIMITS) break
+        named.claims.delete(name)
+      }
+      if (named === known) return
       if (latest.size >= MOST_REMEMBERED) latest.clear()
-      latest.set(principal, claims)
+      latest.set(principal, named)
     },
     standings(now) {
       const claims = new Map<string, Claim>()
       for (const named of latest.values()) {
-        for (const claim of named) claims.set(JSON.stringify([claim.name, claim.unit, claim.key]), claim)
+        for (const [name, claim] of named.claims) claims.set(name, claim)
       }
       return ledger.look([...claims.values()], now)
     },

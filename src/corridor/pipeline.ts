@@ -172,7 +172,7 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
       visit.trace?.begin('admit')
       visit.grounds = groundsOf(visit, decision)
       const own = claimsOf(decision.limits ?? [])
-      ownApi.remember(asker.principal.id, own)
+      ownApi.remember(asker.principal.id, own, asker.revision.id)
       const ceilings = visit.grounds.map(grant => ({ grant, claims: grantClaims(grant) }))
       const claims = [...own, ...ceilings.flatMap(({ claims }) => claims)]
       visit.model = decision.rewrite?.model ?? visit.model

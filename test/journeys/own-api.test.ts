@@ -54,6 +54,31 @@ describe('what the gateway answers itself', () => {
     expect((await fetch(`${gateway.url}/-/whoami`)).status).toBe(401)
   })
 
+  it('goes on telling of limits that a later request was not under', async () => {
+    const limited = await startGateway({
+      policy: {
+        'gateway.rego': `package gateway
+
+decision := {"allow": true, "rule": "list"} if input.request.operation == "models"
+
+decision := {"allow": true, "rule": "call", "limits": [{"name": input.request.model, "key": "k", "unit": "requests",
+	"limit": 9, "window": "1h"}]} if input.request.operation == "chat"
+`,
+      },
+      config: { pools: { chat: { models: ['tiny', 'other'], targets: [{ url: model.url }] } } },
+    })
+    const headers = { authorization: `Bearer ${limited.keys.dev}` }
+    for (const name of ['tiny', 'other']) await (await chat(limited, { body: { model: name } })).arrayBuffer()
+    await (await fetch(`${limited.url}/v1/models`, { headers })).arrayBuffer()
+    const whoami = await (await fetch(`${limited.url}/-/whoami`, { headers })).json()
+    expect(whoami).toMatchObject({
+      limits: [
+        { name: 'tiny', remaining: 8 },
+        { name: 'other', remaining: 8 },
+      ],
+    })
+  })
+
   it('says what would be decided, spending nothing and forwarding nothing', async () => {
     const before = model.stats().requests
     const question = {
