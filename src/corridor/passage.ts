@@ -209,12 +209,9 @@ export function createPassage(needs: PassageNeeds): Passage {
 const TELLS_WHEN: ReadonlySet<number> = new Set([429, 503])
 const NOTHING_LEFT = Buffer.alloc(0)
 
-/** Where tokens are limited, a stream that would not report them is asked to, and its client not told. */
+/** A stream that would not report its usage is asked to, and its client not told: what was used is accounted for. */
 function hidesUsage(visit: Visit, facts: RequestFacts): boolean {
-  const limited = visit.standings.some(
-    ({ claim }) => claim.unit !== 'requests' && claim.unit !== 'concurrency',
-  )
-  return limited && reportsNoUsage(visit.body, facts.path)
+  return reportsNoUsage(visit.body, facts.path)
 }
 
 /** What the server reported; else, of an answer that was generated, what passed. */
