@@ -15,6 +15,7 @@ import { configFor, shownPath } from './config.ts'
 import { CommandExit, CommandFailure, EXIT, type ReportFormat } from './output.ts'
 import { type Setting, settingOf } from './setting.ts'
 import { hasFailed, printTests, type TestReport } from './test-report.ts'
+import { withRules } from './test-rules.ts'
 import { isWanted, type TestTarget, testTargets } from './test-targets.ts'
 import { watchTests } from './test-watch.ts'
 
@@ -140,7 +141,18 @@ async function scenarios(
   const { bundle, findings } = await workshop.buildPolicy(setting.entrypoint)
   if (!bundle) return { results: [], findings }
   const policy = { ...setting, bundle, revision: snapshot.revision }
-  return runScenarios(files, policy, setting, name => run?.test(name) ?? true)
+  const { entrypoint } = setting
+  const traced = {
+    workshop,
+    snapshot,
+    entrypoint,
+    dataText: bundle.dataText,
+    shown: shownPath(target.folder),
+  }
+  return withRules(
+    runScenarios(files, policy, setting, name => run?.test(name) ?? true),
+    traced,
+  )
 }
 
 function scenarioFiles({ folder, only, scenarios }: TestTarget, snapshot: Snapshot): ScenarioText[] {

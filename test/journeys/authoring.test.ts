@@ -150,7 +150,7 @@ describe('check, on a policy with faults', () => {
   it('warns of each, with its place, and does not fail for warnings', async () => {
     const { code, stdout } = await sallyport(project({ 'gateway.rego': FAULTY }), 'check', '--format', 'json')
     const { findings, ...rest } = JSON.parse(stdout)
-    expect(rest).toEqual({ coverage: null })
+    expect(rest).toEqual({})
     expect(findings.map(({ code, line, column }: never) => `${line}:${column} ${code}`)).toEqual([
       '3:1 no_default',
       '3:13 unnamed_allow',
@@ -283,7 +283,7 @@ describe('test', () => {
     const folder = project({ ...POLICY, 'scenarios/hours.scenario.yaml': SCENARIO })
     const { code, stdout } = await sallyport(folder, 'test', '--format', 'json')
     const { results, ...rest } = JSON.parse(stdout)
-    expect(rest).toEqual({})
+    expect(rest).toEqual({ coverage: null })
     const told = results.map(({ name, kind, line, outcome }: never) => `${outcome} ${kind} ${line} ${name}`)
     expect(told).toEqual([
       'pass unit 5 data.gateway_test.test_open',
@@ -333,6 +333,19 @@ describe('test', () => {
       },
     ])
     expect(code).toBe(1)
+  })
+
+  it('says of a scenario that fails which rules led to the decision', async () => {
+    const wrong = SCENARIO.replace(
+      'expect: { allow: true, pool: chat }',
+      'expect: { allow: true, pool: large }',
+    )
+    const folder = project({ ...POLICY, 'hours.scenario.yaml': wrong })
+    const { stdout } = await sallyport(folder, 'test', '--run', 'noon')
+    expect(stdout).toContain('pool: expected "large", got "chat"')
+    expect(stdout).toContain('the decision: {"allow":true,"rule":"developer","pool":"chat"}')
+    expect(stdout).toContain('policies/gateway.rego:5: data.gateway.decision is true')
+    expect(stdout).toContain('policies/gateway.rego:12: data.gateway.open is true')
   })
 
   it('measures coverage by line, shows what was not reached, and holds it to a threshold', async () => {

@@ -3,7 +3,6 @@
  *
  * The input is written by the same function that serves, and the answer is checked against the same schema.
  */
-import type { Decision } from '../../contract/decision.schema.ts'
 import { GatewayError } from '../../contract/errors.ts'
 import type { Finding } from '../../contract/findings.ts'
 import type { PoolFacts } from '../../contract/input.schema.ts'
@@ -46,6 +45,16 @@ export interface ScenarioPolicy {
 export interface ScenarioRun {
   readonly results: readonly TestResult[]
   readonly findings: readonly Finding[]
+  /** What was asked where the policy said something else than was expected, by result. */
+  readonly unmet?: ReadonlyMap<TestResult, Asked>
+}
+
+export interface Asked {
+  /** JSON text. */
+  readonly input: string
+  readonly nowNs: bigint
+  /** Whether the policy's data was as it stands in its folder. */
+  readonly ownData: boolean
 }
 
 export interface ScenarioText {
@@ -65,50 +74,47 @@ export function runScenarios(
   const read = scenarios.map(questionsIn)
   const revisions = createRevisions(policy)
   try {
+    const unmet = new Map<TestResult, Asked>()
     const results = read
       .flatMap(({ questions }) => questions)
       .filter(({ name }) => wanted(name))
-      .map(question => resultOf(question, revisions, policy, needs))
-    return { results, findings: [...findings, ...read.flatMap(({ findings }) => findings)] }
+      .map(question => {
+        const { message, asked } = answerTo(question, revisions, policy, needs)
+        const { name, file, line } = question
+        const outcome = message === '' ? 'pass' : 'fail'
+        const result: TestResult = { name, kind: 'scenario', file, line, outcome, message }
+        if (asked) unmet.set(result, asked)
+        return result
+      })
+    return { results, unmet, findings: [...findings, ...read.flatMap(({ findings }) => findings)] }
   } finally {
     revisions.close()
   }
 }
 
-function resultOf(
+/** @returns No message when the policy says what was expected. */
+function answerTo(
   question: Question,
   revisions: Revisions,
   policy: ScenarioPolicy,
   needs: ScenarioNeeds,
-): TestResult {
-  const message = failureOf(question, revisions, policy, needs)
-  const { name, file, line } = question
-  return { name, kind: 'scenario', file, line, outcome: message === '' ? 'pass' : 'fail', message }
-}
-
-/** @returns Nothing when the policy says what was expected. */
-function failureOf(
-  question: Question,
-  revisions: Revisions,
-  policy: ScenarioPolicy,
-  needs: ScenarioNeeds,
-): string {
-  const { expect } = question
-  if (!expect) return 'nothing is expected here: give it an expectation, or one for "*"'
-  let decision: Decision
-  let text: string
+): { message: string; asked?: Asked } {
+  const { expect, data } = question
+  if (!expect) return { message: 'nothing is expected here: give it an expectation, or one for "*"' }
+  const nowNs = BigInt(question.at) * 1_000_000n
   try {
-    ;({ decision, text } = revisions.over(question.data).decide(inputOf(question, policy.revision, needs), {
-      nowNs: BigInt(question.at) * 1_000_000n,
-      seed: REQUEST_ID,
-    }))
+    const input = inputOf(question, policy.revision, needs)
+    const { decision, text } = revisions.over(data).decide(input, { nowNs, seed: REQUEST_ID })
+    const unmet = differences(expect, decision)
+    if (unmet.length === 0) return { message: '' }
+    const asked = { input, nowNs, ownData: Object.keys(data ?? {}).length === 0 }
+    return { message: `${unmet.join('\n')}\nthe decision: ${text}`, asked }
   } catch (error) {
-    if (error instanceof EngineError) return `${error.code}: ${error.message}`
+    if (error instanceof EngineError) return { message: `${error.code}: ${error.message}` }
     if (!(error instanceof GatewayError)) throw error
-    return `there is no decision; the gateway would refuse with ${error.status} ${error.code}: ${error.message}`
+    const { status, code, message } = error
+    return { message: `there is no decision; the gateway would refuse with ${status} ${code}: ${message}` }
   }
-  const unmet = differences(expect, decision)
-  return unmet.length === 0 ? '' : `${unmet.join('\n')}\nthe decision: ${text}`
 }
 
 function atRest(pools: Readonly<Record<string, PoolFacts>>): Record<string, PoolFacts> {
