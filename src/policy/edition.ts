@@ -10,7 +10,7 @@ import { openWorkshop, type Workshop } from './compile.ts'
 import { type LoadNeeds, load, refused, type Stepper } from './load.ts'
 import { requireOpa } from './opa-command.ts'
 import { type OwnTestNeeds, runOwnTests } from './own-tests.ts'
-import { readSource, type Snapshot } from './source.ts'
+import { readSource, type Snapshot, SourceError } from './source.ts'
 
 export interface CompileNeeds extends OwnTestNeeds {
   readonly runTests: boolean
@@ -27,7 +27,9 @@ export interface EditionNeeds extends LoadNeeds, CompileNeeds, Partial<VerifyNee
 /** @throws SourceError when there is nothing to read. */
 export function lookAt(needs: EditionNeeds): Edition {
   const { path, signature = UNSIGNED, lastSequence = () => undefined, keeper } = needs
-  if (statSync(path).isFile()) {
+  const found = statSync(path, { throwIfNoEntry: false })
+  if (!found) throw new SourceError('there is no such file or folder')
+  if (found.isFile()) {
     const archive = readFileSync(path)
     return bundleEdition({ archive, ...(keeper ? { keeper } : {}) }, { ...needs, signature, lastSequence })
   }

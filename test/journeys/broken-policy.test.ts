@@ -116,7 +116,10 @@ describe('a policy that is broken', () => {
     const gateway = await startGateway({ policy: OPEN_POLICY, targets: [model.url] })
     await gateway.logged('policy_activated')
     rmSync(path.join(gateway.folder, 'policies'), { recursive: true })
-    await gateway.logged('policy_refused')
+    const { diagnostics } = await gateway.logged('policy_refused')
+    expect(diagnostics).toMatchObject([
+      { code: 'unreadable_source', file: 'policies', message: 'there is no such file or folder' },
+    ])
     expect((await chat(gateway)).status).toBe(200)
     gateway.writePolicy({ 'gateway.rego': 'package gateway\n\ndecision := {"allow": false}\n' })
     await gateway.logged('policy_activated')

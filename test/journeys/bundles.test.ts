@@ -165,7 +165,7 @@ describe('a bundle file', () => {
     place(folder, bundle('shut').subarray(0, 1000))
     expect(await refused(gateway)).toBe('bad_bundle')
     rmSync(path.join(folder, 'bundle.tar.gz'))
-    expect(await refused(gateway)).toBe('enoent')
+    expect(await refused(gateway)).toBe('unreadable_source')
     expect((await chat(gateway)).status).toBe(200)
     place(folder, 'shut')
     expect(await activated(gateway)).toBe('shut')
@@ -283,7 +283,7 @@ describe('where a signature is demanded', () => {
     rmSync(path.join(folder, 'bundle.tar.gz'))
     copyFileSync(path.join(folder, 'next.pub'), path.join(folder, 'ours.pub'))
     const second = await start('bundle.tar.gz', { folder, signature })
-    expect([await refused(second), await refused(second)]).toEqual(['enoent', 'bad_signature'])
+    expect([await refused(second), await refused(second)]).toEqual(['unreadable_source', 'bad_signature'])
     expect((await chat(second)).status).toBe(503)
   })
 
