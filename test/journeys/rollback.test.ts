@@ -88,7 +88,8 @@ describe('sallyport rollback', () => {
     const token = 'an admin token of ours'
     const { gateway, revisions } = await afterThree({ config: { admin: { port: 0, token } } })
     const run = (env: NodeJS.ProcessEnv) =>
-      runCommand(['rollback', '--admin', gateway.adminUrl], { cwd: gateway.folder, env })
+      // Where there is no config that holds the token.
+      runCommand(['rollback', '--admin', gateway.adminUrl], { cwd: newFolder(), env })
     expect((await run({ SALLYPORT_ADMIN_TOKEN: '' })).code).toBe(3)
     expect((await run({ SALLYPORT_ADMIN_TOKEN: 'a wrong admin token' })).code).toBe(3)
     expect((await run({ SALLYPORT_ADMIN_TOKEN: token })).stdout).toContain(revisions[1])
