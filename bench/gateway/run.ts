@@ -79,13 +79,23 @@ async function enter(system: System, index: number): Promise<Contender> {
 }
 
 async function measure(scenario: Scenario): Promise<Measured> {
-  const entered = contenders.filter(({ system }) => system.refuses || scenario.caller === 'known')
-  const rounds = new Map<string, Round[]>(entered.map(({ system }) => [system.name, []]))
-  // The first round warms up and is not kept.
-  for (let round = 0; round <= Number(values.rounds); round++) {
-    for (const contender of entered) {
+  const rounds = new Map<string, Round[]>()
+  // The first round warms up and is not kept; what answers wrongly then is left out.
+  for (const contender of contenders) {
+    if (!contender.system.refuses && scenario.caller !== 'known') continue
+    try {
+      await once(contender, scenario)
+      rounds.set(contender.system.name, [])
+    } catch (error) {
+      console.error(`${contender.system.name} is left out of ${scenario.name}: ${(error as Error).message}`)
+    }
+  }
+  for (let round = 1; round <= Number(values.rounds); round++) {
+    for (const contender of contenders) {
+      const own = rounds.get(contender.system.name)
+      if (!own) continue
       const taken = await once(contender, scenario)
-      if (round > 0) rounds.get(contender.system.name)?.push(taken)
+      own.push(taken)
       process.stderr.write(
         `${scenario.name} ${round}/${values.rounds} ${contender.system.name}: ${Math.round(taken.cpuPerAnswer)} µs\n`,
       )
