@@ -139,7 +139,8 @@ function pictureOf(measured: readonly Measured[]): string {
     }
     y += 10
   }
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${y}" font-family="system-ui, sans-serif" font-size="12">
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${y}" font-family="system-ui, sans-serif" font-size="12" role="img">
+<title>CPU time for each answer, by scenario and system</title>
 <style>text{fill:#333}.t{font-weight:600;font-size:13px}.o{fill:#1f6feb}.b{fill:#9aa4b2}@media(prefers-color-scheme:dark){text{fill:#ddd}.b{fill:#57606a}}</style>
 ${parts.join('\n')}
 </svg>
