@@ -8,7 +8,7 @@ import type { PublicListener } from '../server/public-listener.ts'
 const LAST_WORDS_MS = 1000
 const LOOK_EVERY_MS = 20
 
-/** @returns When no connection is left. */
+/** @returns When no connection is left, and all that they asked is on record. */
 export async function drain(listener: PublicListener, pipeline: Pipeline, withinMs: number): Promise<void> {
   const until = performance.now() + withinMs
   const closed = listener.close()
@@ -21,6 +21,8 @@ export async function drain(listener: PublicListener, pipeline: Pipeline, within
   await Promise.race([closed, after(Math.max(LAST_WORDS_MS, until - performance.now()))])
   listener.closeAllConnections()
   await closed
+  // Who came on an old connection at the last moment, and left again, is still to be put on record.
+  await quiet(pipeline, LAST_WORDS_MS)
 }
 
 function after(ms: number): Promise<void> {
