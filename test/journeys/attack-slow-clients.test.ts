@@ -82,12 +82,20 @@ describe('slow clients and floods', () => {
   })
 
   it('does not take waiting for an answer for silence', async () => {
+    let answer = (): void => {}
     const late = await startWitness((_seen, socket) => {
-      setTimeout(() => socket.write('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}'), 1500)
+      answer = () => void socket.write('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}')
       return undefined
     })
     const gateway = await startGateway({ targets: [late.url], config: { listen: { timeouts: QUICK } } })
-    expect((await chat(gateway)).status).toBe(200)
+    const waiting = chat(gateway)
+    await expect.poll(() => late.seen).toHaveLength(1)
+    // Who is silent since then is closed first.
+    const silent = await openSocket(gateway.url)
+    silent.resume()
+    await once(silent, 'close')
+    answer()
+    expect((await waiting).status).toBe(200)
     await late.close()
   })
 

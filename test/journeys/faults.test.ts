@@ -1,8 +1,16 @@
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { connect } from 'node:net'
 import path from 'node:path'
-import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { startTinySlm, type TinySlm } from '../../examples/tiny-slm/server.ts'
 import { loadConfig } from '../../src/config/load.ts'
@@ -17,13 +25,16 @@ import {
   startGateway,
   stopAll,
 } from '../support/gateway.ts'
-import { sendRaw } from '../support/raw.ts'
+import { openSocket, readAnswer, sendRaw } from '../support/raw.ts'
 import { startWitness } from '../support/witness.ts'
 
 function pipeAt(file: string): void {
   rmSync(file)
   execFileSync('mkfifo', [file])
 }
+
+/** As Linux counts them. */
+const openFiles = ({ process }: RunningGateway): number => readdirSync(`/proc/${process.pid}/fd`).length
 
 /** What was done and what was seen is told in docs/reliability.md, in the order of these tests. */
 describe('faults', () => {
@@ -87,10 +98,8 @@ describe('faults', () => {
       ['a chunk that is none', 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n{"a":\r\nzz\r\n'],
       ['an answer that stops coming', 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n{"a":\r\n'],
     ])('that sends %s is never taken for whole', async (_name, bytes) => {
-      const witness = await startWitness((_seen, socket) => {
-        setTimeout(() => socket.destroy(), 1500)
-        return bytes
-      })
+      // It does not hang up: the gateway waits no longer than it may.
+      const witness = await startWitness(() => bytes)
       const gateway = await withTarget(witness.url)
       await expect(chat(gateway).then(response => response.text())).rejects.toThrow()
       expect(await gateway.audited(({ event }) => event === 'outcome')).toMatchObject({
@@ -122,7 +131,7 @@ describe('faults', () => {
       const gateway = await startGateway({ targets: [model.url], ulimit: '-n 256' })
       const { hostname, port } = new URL(gateway.url)
       const held = Array.from({ length: 400 }, () => connect(Number(port), hostname).on('error', () => {}))
-      await pause(500)
+      await expect.poll(() => openFiles(gateway)).toBeGreaterThan(250)
       for (const socket of held) socket.destroy()
       await expect
         .poll(async () => (await chat(gateway).catch(() => undefined))?.status, { timeout: 20_000 })
@@ -153,12 +162,15 @@ describe('faults', () => {
     it('a stalled process goes on where it was', async () => {
       const gateway = await withTarget(model.url)
       gateway.process.kill('SIGSTOP')
-      const asked = Array.from({ length: 5 }, () => chat(gateway))
-      await pause(1500)
+      const body = '{"model":"tiny","messages":[{"role":"user","content":"x"}]}'
+      const request = `POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${gateway.keys.dev}\r\ncontent-length: ${body.length}\r\n\r\n${body}`
+      const sockets = await Promise.all(Array.from({ length: 5 }, () => openSocket(gateway.url)))
+      // The kernel has them, and nobody reads them yet.
+      await Promise.all(sockets.map(socket => new Promise(resolve => socket.write(request, resolve))))
       gateway.process.kill('SIGCONT')
-      for (const response of await Promise.all(asked)) {
-        expect(response.status).toBe(200)
-        await response.arrayBuffer()
+      for (const socket of sockets) {
+        expect((await readAnswer(socket)).status).toBe(200)
+        socket.destroy()
       }
     })
 

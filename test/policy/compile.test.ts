@@ -33,16 +33,16 @@ describe('check', () => {
   })
 
   it('leaves packages alone that say their input is their own: libraries for other documents', async () => {
-    const library = {
+    const sources = {
       'lib/pods.rego': 'package lib.pods\n\nimages := [name | name := input.spec.containers[_].image]\n',
       'gateway.rego':
         'package gateway\n\nimport data.lib.pods\n\ndecision := {"allow": count(images) > 0}\n\nimages := found if found := pods.images with input as input.request.body\n',
     }
     const schemas = '# METADATA\n# scope: subpackages\n# schemas:\n#   - input: {}\npackage lib\n'
-    expect(await (await workshop(library)).check()).toMatchObject([
+    expect(await (await workshop(sources)).check()).toMatchObject([
       { file: 'policies/lib/pods.rego', line: 3 },
     ])
-    expect(await (await workshop({ ...library, 'lib/schemas.rego': schemas })).check()).toEqual([])
+    expect(await (await workshop({ ...sources, 'lib/schemas.rego': schemas })).check()).toEqual([])
   })
 
   it('says them of a name that the input does not have: before it ships', async () => {

@@ -1,10 +1,11 @@
 /** A real Redis for a test: a `redis-server` in a process of its own, on a free port. */
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, type ChildProcessByStdio, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { accessSync, constants, mkdtempSync, rmSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import type { Readable } from 'node:stream'
 
 export interface TestRedis {
   readonly url: string
@@ -44,11 +45,11 @@ export async function startRedis({ cluster = false, port, folder }: RedisOptions
   const child = spawn(
     redisServer() as string,
     [
-      ...['--port', String(listened), '--bind', '127.0.0.1', '--dir', own, '--loglevel', 'warning'],
+      ...['--port', String(listened), '--bind', '127.0.0.1', '--dir', own, '--loglevel', 'notice'],
       ...(folder === undefined ? ['--save', '', '--appendonly', 'no'] : ['--appendonly', 'yes']),
       ...(cluster ? ['--cluster-enabled', 'yes'] : []),
     ],
-    { stdio: 'ignore' },
+    { stdio: ['ignore', 'pipe', 'ignore'] },
   )
   const ask = (command: string): Promise<string> => askOnce(listened, command)
   const redis = {
@@ -63,20 +64,29 @@ export async function startRedis({ cluster = false, port, folder }: RedisOptions
       if (folder === undefined) rmSync(own, { recursive: true, force: true })
     },
   }
-  await answers(() => ask('PING'), '+PONG')
+  await said(child, 'Ready to accept connections')
   if (cluster) {
+    const whole = said(child, 'Cluster state changed: ok')
     await ask('CLUSTER ADDSLOTSRANGE 0 16383')
-    await answers(() => ask('CLUSTER INFO'), 'cluster_state:ok')
+    await whole
   }
+  child.stdout.resume()
   return redis
 }
 
-async function answers(asked: () => Promise<string>, wanted: string): Promise<void> {
-  for (;;) {
-    const answer = await asked().catch(() => '')
-    if (answer.includes(wanted)) return
-    await new Promise(resolve => setTimeout(resolve, 10))
-  }
+/** @throws when it ends without. */
+function said(child: ChildProcessByStdio<null, Readable, null>, words: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let text = ''
+    const listen = (part: Buffer): void => {
+      text += part
+      if (!text.includes(words)) return
+      child.stdout.off('data', listen)
+      resolve()
+    }
+    child.stdout.on('data', listen)
+    child.once('close', () => reject(new Error(`redis-server ended: ${text}`)))
+  })
 }
 
 function askOnce(port: number, command: string): Promise<string> {
