@@ -2,11 +2,11 @@
  * Access: the grants of all principals, and the desk where they are asked for.
  */
 import type { ActiveGrant } from '../contract/access.schema.ts'
+import type { Shelf } from '../contract/shelf.ts'
 import type { EpochMs } from '../contract/units.ts'
 import { type AccessEvent, createDesk, type Desk } from './desk.ts'
 import { createDirectory, type Directory, type EndedGrant } from './directory.ts'
 import type { AccessDocument } from './document.ts'
-import type { Shelf } from './shelf.ts'
 
 export interface Access {
   readonly desk: Desk

@@ -5,9 +5,9 @@
  * attempt it is claimed there, so that of gateways that share the store one sends.
  */
 import type { WebhookConfig } from '../contract/config/access.ts'
+import type { Kept, Shelf } from '../contract/shelf.ts'
 import type { EpochMs } from '../contract/units.ts'
 import type { AccessEvent } from './desk.ts'
-import type { Kept, Shelf } from './shelf.ts'
 import { type Announcement, bodyOf, signedHeaders } from './webhook.ts'
 
 export interface Announcer {

@@ -8,6 +8,7 @@
 import type { AccessRequestBody, AccessVerdict } from '../contract/access.schema.ts'
 import { GatewayError } from '../contract/errors.ts'
 import type { Principal } from '../contract/input.schema.ts'
+import type { Kept, Shelf } from '../contract/shelf.ts'
 import { type EpochMs, parseDuration } from '../contract/units.ts'
 import type { Directory } from './directory.ts'
 import {
@@ -20,7 +21,6 @@ import {
   questionOf,
   requestState,
 } from './document.ts'
-import type { Kept, Shelf } from './shelf.ts'
 import { isApprover, type Judge, questionAbout, verdictOn } from './verdict.ts'
 import { recordFacts } from './views.ts'
 

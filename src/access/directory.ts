@@ -3,9 +3,9 @@
  * that a request stands on the grants of this moment without asking anybody.
  */
 import type { ActiveGrant } from '../contract/access.schema.ts'
+import type { Kept, Shelf } from '../contract/shelf.ts'
 import type { EpochMs } from '../contract/units.ts'
 import { type AccessDocument, type EndState, grantState, isLive, keepUntil } from './document.ts'
-import type { Kept, Shelf } from './shelf.ts'
 
 export interface Directory {
   /** Reads what is in the store, and follows it from then on. */

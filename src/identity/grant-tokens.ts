@@ -4,6 +4,7 @@
  * and change every week; an old one is kept as long as something that it signed is good.
  */
 import type { Principal } from '../contract/input.schema.ts'
+import type { Shelf } from '../contract/shelf.ts'
 import type { EpochMs } from '../contract/units.ts'
 import type { Asked } from './identify.ts'
 import type { PublicJwk } from './public-keys.ts'
@@ -30,15 +31,10 @@ export interface KeptKey {
 }
 
 export interface GrantTokensNeeds {
-  readonly keys: KeyShelf
+  readonly keys: Pick<Shelf<KeptKey>, 'all' | 'put'>
   now(): EpochMs
   /** Whom a grant is for, while it is in force. */
   holderOf(grantId: string, at: EpochMs): Principal | undefined
-}
-
-interface KeyShelf {
-  all(): Promise<{ readonly id: string; readonly version: number; readonly value: KeptKey }[]>
-  put(id: string, value: KeptKey, version: number, keepUntil?: EpochMs): Promise<object | undefined>
 }
 
 const ISSUER = 'sallyport'

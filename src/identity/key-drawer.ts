@@ -3,6 +3,7 @@
  * loses nothing of what others change at the same time.
  */
 import { statSync } from 'node:fs'
+import type { Shelf } from '../contract/shelf.ts'
 import { changeKeyFile, type KeyRecord, readKeyFile } from './key-file.ts'
 
 export interface KeyDrawer {
@@ -18,17 +19,7 @@ export interface KeyDrawer {
 }
 
 /** What a drawer needs of a shelf of the store. */
-export interface KeyShelf<T = KeyRecord> {
-  get(id: string): Promise<KeptKey<T> | undefined>
-  all(): Promise<readonly KeptKey<T>[]>
-  put(id: string, value: T, version: number): Promise<KeptKey<T> | undefined>
-}
-
-interface KeptKey<T> {
-  readonly id: string
-  readonly version: number
-  readonly value: T
-}
+export type KeyShelf<T = KeyRecord> = Pick<Shelf<T>, 'get' | 'all' | 'put'>
 
 export function createFileDrawer(file: string): KeyDrawer {
   let seen = stampOf(file)

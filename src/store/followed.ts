@@ -2,7 +2,7 @@
  * Followed: what those who watch a shelf were told last, so that each is told of what changed and
  * of nothing else, however the changes became known.
  */
-import type { Change, Kept } from './store.ts'
+import type { Change, Kept } from '../contract/shelf.ts'
 
 export interface Stamped<T> extends Kept<T> {
   /** Another one with every change, also of a document that was removed and made again. */

@@ -1,9 +1,10 @@
 /**
  * The store of one gateway that keeps nothing over a restart.
  */
+import type { Change, Kept, Shelf } from '../contract/shelf.ts'
 import type { EpochMs } from '../contract/units.ts'
 import type { UsageBook } from '../contract/usage.ts'
-import type { Change, Kept, Shelf, Store } from './store.ts'
+import type { Store } from './store.ts'
 import { createUsageSums } from './usage-sums.ts'
 
 export interface MemoryStoreNeeds {

@@ -2,11 +2,11 @@
  * A shelf in Redis. A message says only which document to look at again: what is read then, on one
  * connection and in order, is never older than what was read before.
  */
+import type { Kept, Shelf } from '../contract/shelf.ts'
 import type { EpochMs } from '../contract/units.ts'
 import { createFollowed, type Stamped } from './followed.ts'
 import type { RedisClient, Reply } from './redis-client.ts'
 import { READ, SWEEP, WRITE } from './redis-scripts.ts'
-import type { Kept, Shelf } from './store.ts'
 
 interface Written<T> {
   readonly version: number

@@ -1,12 +1,13 @@
 /**
  * The store that several gateways share: Redis 7+ or Valkey.
  */
+import type { Shelf } from '../contract/shelf.ts'
 import type { EpochMs } from '../contract/units.ts'
 import { connectRedis } from './redis-client.ts'
 import { createRedisCounters } from './redis-counters.ts'
 import { createRedisShelf } from './redis-shelf.ts'
 import { createRedisUsage } from './redis-usage.ts'
-import type { Shelf, Store, StoreStateListener } from './store.ts'
+import type { Store, StoreStateListener } from './store.ts'
 
 export interface RedisStoreNeeds {
   readonly url: string

@@ -1,10 +1,10 @@
 /**
  * A shelf in an SQLite file. What other processes write is found by looking at what is there now.
  */
+import type { Shelf } from '../contract/shelf.ts'
 import type { EpochMs } from '../contract/units.ts'
 import { createFollowed, type Stamped } from './followed.ts'
 import type { Row, Sql } from './sql.ts'
-import type { Shelf } from './store.ts'
 
 export interface SqliteShelf<T> extends Shelf<T> {
   /** Somebody else wrote: tells those who watch what changed. */

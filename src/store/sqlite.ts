@@ -4,12 +4,13 @@
  */
 import { mkdirSync } from 'node:fs'
 import path from 'node:path'
+import type { Shelf } from '../contract/shelf.ts'
 import type { EpochMs } from '../contract/units.ts'
 import { openSql, type Sql } from './sql.ts'
 import { createSqliteCounters } from './sqlite-counters.ts'
 import { createSqliteShelf, type SqliteShelf } from './sqlite-shelf.ts'
 import { createSqliteUsage } from './sqlite-usage.ts'
-import type { Shelf, Store, StoreStateListener } from './store.ts'
+import type { Store, StoreStateListener } from './store.ts'
 
 export interface SqliteStoreNeeds {
   readonly path: string

@@ -1,8 +1,8 @@
 import type { AddressInfo } from 'node:net'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import type { Change } from '../../src/contract/shelf.ts'
 import { openRedisStore } from '../../src/store/redis.ts'
-import type { Change } from '../../src/store/store.ts'
 import { redisServer, startRedis, type TestRedis } from '../support/redis.ts'
 
 /** Stands between a gateway and Redis. */

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import type { Change, Store } from '../../src/store/store.ts'
+import type { Change } from '../../src/contract/shelf.ts'
+import type { Store } from '../../src/store/store.ts'
 import { everyStore } from '../support/stores.ts'
 
 /** Every store passes these. */
