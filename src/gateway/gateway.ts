@@ -10,29 +10,20 @@ import { createPassage } from '../corridor/passage.ts'
 import { createPipeline } from '../corridor/pipeline.ts'
 import { createRecorder } from '../corridor/recorder.ts'
 import { createCandidate } from '../policy/candidate.ts'
-import { nowNsOf, query } from '../policy/query.ts'
 import { createAdminListener } from '../server/admin-listener.ts'
 import { createTrustedProxies } from '../server/forwarded.ts'
-import { newId } from '../server/ids.ts'
 import { createPublicListener } from '../server/public-listener.ts'
 import { createJournal } from '../telemetry/journal.ts'
 import { createMetrics, type Metrics } from '../telemetry/metrics.ts'
 import type { OperatorLog } from '../telemetry/operator-log.ts'
 import { createPulse } from '../telemetry/pulse.ts'
-import { createCarriers } from '../upstreams/carriers.ts'
 import { createDeadlines } from '../upstreams/deadlines.ts'
-import { createDispatcher } from '../upstreams/dispatcher.ts'
-import { createHealth } from '../upstreams/health.ts'
-import { createPlaces } from '../upstreams/places.ts'
-import { createPools } from '../upstreams/pools.ts'
-import { probe } from '../upstreams/probe.ts'
-import { createProxy } from '../upstreams/proxy.ts'
-import { readTargetTls } from '../upstreams/target-tls.ts'
 import { VERSION } from '../version.ts'
 import type { Watcher } from '../watcher.ts'
 import { openAccess } from './access.ts'
 import { createAccessOperator } from './access-operator.ts'
 import { type Closing, createClosing } from './closing.ts'
+import { dataApi } from './data-api.ts'
 import { drain } from './drain.ts'
 import { createProviders } from './identity.ts'
 import { createKeys } from './keys.ts'
@@ -45,6 +36,7 @@ import { accessStatus, poolStatus, queueGauges, readiness, targetGauges } from '
 import { clientTimeouts, readTls, watchTls } from './tls.ts'
 import { openTracing } from './tracing.ts'
 import { openAudit, recordRefusedEarly } from './trail.ts'
+import { openUpstreams } from './upstreams.ts'
 import { answerUsage } from './usage.ts'
 
 export interface Gateway {
@@ -106,19 +98,8 @@ async function open(options: GatewayOptions, closing: Closing): Promise<Gateway>
     limitsUsed: async () => mostUsed(await pipeline.standings()),
   })
   const metrics = withPulse(counted, pulse)
-  const pools = createPools({
-    now: steady,
-    random: Math.random,
-    queued: name => places.queued(name),
-    readTls: readTargetTls,
-  })
-  const deadlines = createDeadlines(steady)
-  const places = createPlaces({ pools, deadlines, now: steady })
-  const health = closing.add(
-    createHealth({ pools, deadlines, probe, now: steady, random: Math.random, onNews: places.look }),
-  )
-  const carrier = closing.add(createCarriers(createDispatcher(steady), createProxy(steady)))
-  pools.configure(config.pools)
+  const upstreams = closing.add(openUpstreams(steady, Math.random))
+  const { pools, places, carrier, deadlines } = upstreams
   const proxies = createTrustedProxies(config.listen.trustedProxies)
   const tlsFiles = config.listen.tls
   const tls = tlsFiles && readTls(tlsFiles)
@@ -237,15 +218,7 @@ async function open(options: GatewayOptions, closing: Closing): Promise<Gateway>
     journal,
     live: pulse,
     limits: async () => ({ limits: nearestEnd(await pipeline.standings()) }),
-    opa: {
-      version: VERSION,
-      revision: () => policy.current()?.id,
-      query(path, inputText) {
-        const revision = policy.current()
-        const nowNs = nowNsOf(inputText) ?? BigInt(now()) * 1_000_000n
-        return revision && query(revision, { path, inputText, instant: { nowNs, seed: newId(now()) } })
-      },
-    },
+    opa: dataApi(policy, now),
     async reloadPolicy() {
       await policy.reload()
       return policy.status()
@@ -255,7 +228,7 @@ async function open(options: GatewayOptions, closing: Closing): Promise<Gateway>
     access: createAccessOperator({ access, policy, now, record }),
   })
 
-  health.follow()
+  upstreams.configure(config.pools)
   await Promise.all([policy.reload(), candidateSource?.reload(), jit.open()])
   const watchers: Watcher[] = [providers, keys]
   const watch = (watcher: Watcher): void => void watchers.push(closing.add(watcher))
@@ -288,10 +261,7 @@ async function open(options: GatewayOptions, closing: Closing): Promise<Gateway>
   }
 
   function applyConfig(next: GatewayConfig): void {
-    pools.configure(next.pools)
-    carrier.keep(pools.all().flatMap(pool => pool.targets))
-    health.follow()
-    places.look()
+    upstreams.configure(next.pools)
     settings.apply(next)
     const { connections, connectionsPerAddress } = next.limits
     publicListener.limitConnections({ total: connections, perAddress: connectionsPerAddress })

@@ -1,0 +1,54 @@
+/**
+ * The servers behind a gateway: what is known of them, who waits for them, and how they are reached.
+ */
+import type { GatewayConfig } from '../contract/config.schema.ts'
+import type { Carrier } from '../upstreams/call.ts'
+import { createCarriers } from '../upstreams/carriers.ts'
+import { createDeadlines, type Deadlines } from '../upstreams/deadlines.ts'
+import { createDispatcher } from '../upstreams/dispatcher.ts'
+import { createHealth } from '../upstreams/health.ts'
+import { createPlaces, type Places } from '../upstreams/places.ts'
+import { createPools, type Pools } from '../upstreams/pools.ts'
+import { probe } from '../upstreams/probe.ts'
+import { createProxy } from '../upstreams/proxy.ts'
+import { readTargetTls } from '../upstreams/target-tls.ts'
+
+export interface Upstreams {
+  readonly pools: Pools
+  readonly places: Places
+  readonly carrier: Carrier
+  readonly deadlines: Deadlines
+  /** What stays keeps what is known of it. @throws when a TLS file is no good; then nothing changes. */
+  configure(pools: GatewayConfig['pools']): void
+  close(): void
+}
+
+/** @param steady - Milliseconds on a clock that does not go back. */
+export function openUpstreams(steady: () => number, random: () => number): Upstreams {
+  const pools = createPools({
+    now: steady,
+    random,
+    queued: name => places.queued(name),
+    readTls: readTargetTls,
+  })
+  const deadlines = createDeadlines(steady)
+  const places = createPlaces({ pools, deadlines, now: steady })
+  const health = createHealth({ pools, deadlines, probe, now: steady, random, onNews: places.look })
+  const carrier = createCarriers(createDispatcher(steady), createProxy(steady))
+  return {
+    pools,
+    places,
+    carrier,
+    deadlines,
+    configure(next) {
+      pools.configure(next)
+      carrier.keep(pools.all().flatMap(pool => pool.targets))
+      health.follow()
+      places.look()
+    },
+    close() {
+      health.close()
+      carrier.close()
+    },
+  }
+}
