@@ -12,7 +12,7 @@ import manifest from '../package.json' with { type: 'json' }
 
 const SRC = path.join(import.meta.dirname, '../src')
 /** These folders may import rooms; no room may import them. */
-const OPENS_DOORS = new Set(['corridor', 'gateway', 'toolbox'])
+const OPENS_DOORS = new Set(['corridor', 'gateway', 'toolbox', 'cli'])
 
 interface SourceFile {
   /** Relative to src/, with forward slashes. */
@@ -124,6 +124,21 @@ describe('a room', () => {
   })
 })
 
+describe('cli/', () => {
+  it('imports the toolbox alone, and is imported by cli.ts alone', () => {
+    const crossed = FILES.flatMap(file =>
+      localImports(file)
+        .filter(target =>
+          file.room === 'cli'
+            ? !['cli', 'toolbox', 'contract'].includes(roomOf(target))
+            : roomOf(target) === 'cli' && file.name !== 'cli.ts',
+        )
+        .map(target => `${file.name} -> ${target}`),
+    )
+    expect(crossed).toEqual([])
+  })
+})
+
 describe('contract/', () => {
   const contract = FILES.filter(file => file.room === 'contract')
 
@@ -187,7 +202,7 @@ describe('an npm package', () => {
 
 /** `process`, the clock and chance are handed in, but for these, each for a reason. */
 /** `ui` runs in a browser. */
-const FREE_ROOMS = new Set(['', 'server', 'store', 'toolbox', 'ui'])
+const FREE_ROOMS = new Set(['', 'server', 'store', 'toolbox', 'cli', 'ui'])
 const READS_THE_WORLD: Readonly<Record<string, string>> = {
   'gateway/gateway.ts': 'the composition root hands them out',
   'config/load.ts': 'the environment is the default of a parameter: a test gives its own',

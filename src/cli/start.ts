@@ -1,0 +1,18 @@
+/**
+ * How a gateway begins: its config, and itself.
+ */
+import { type Command, type Common, command } from './command.ts'
+
+export function addStartCommands(program: Command): void {
+  command(program, 'init [dir]', 'write a working config, policies with tests, and a CI workflow').action(
+    async (dir: string | undefined) => {
+      const { init } = await import('../toolbox/init.ts')
+      init(dir ?? '.')
+    },
+  )
+
+  command(program, 'serve', 'run the gateway').action(async ({ config }: Common) => {
+    const { serve } = await import('../toolbox/serve.ts')
+    await serve(config)
+  })
+}
