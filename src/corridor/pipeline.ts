@@ -14,6 +14,7 @@ import type { Decision } from '../contract/decision.schema.ts'
 import { GatewayError } from '../contract/errors.ts'
 import { GENERATING, type Principal } from '../contract/input.schema.ts'
 import type { RequestFacts } from '../contract/request.ts'
+import { Roster } from '../contract/roster.ts'
 import type { EpochMs } from '../contract/units.ts'
 import { admit, claimsOf, LimitRefusal } from '../limits/admit.ts'
 import { type Expectation, expectedAmounts, type Pricing, priceFor } from '../limits/amounts.ts'
@@ -101,7 +102,7 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
   const { now, policy, ledger, pools, passage, recorder, metrics, log } = needs
   const questions = createQuestions({ confirmedAt: policy.confirmedAt, poolFacts: pools.facts })
   const ownApi = createOwnApi({ ledger, pools, questions, accessApi: needs.accessApi })
-  const visits = new Set<Visit>()
+  const visits = new Roster<Visit>()
 
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const at = now()

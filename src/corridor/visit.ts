@@ -6,6 +6,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { ActiveGrant } from '../contract/access.schema.ts'
 import type { Principal } from '../contract/input.schema.ts'
 import type { RequestBody, RequestFacts } from '../contract/request.ts'
+import type { Rostered } from '../contract/roster.ts'
 import type { EpochMs } from '../contract/units.ts'
 import { type Price, usedAmounts } from '../limits/amounts.ts'
 import type { Reservation, Standing } from '../limits/ledger.ts'
@@ -27,7 +28,8 @@ export interface MeasuredUsage extends Usage {
 
 const NO_USAGE = { inputTokens: 0, outputTokens: 0 }
 
-export class Visit implements AbortSignalLike, StopHandle {
+export class Visit implements AbortSignalLike, StopHandle, Rostered {
+  seat: number | undefined
   facts: RequestFacts | undefined
   principal: Principal | undefined
   body: RequestBody | undefined

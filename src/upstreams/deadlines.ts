@@ -1,6 +1,7 @@
 /**
  * Deadlines of all running calls, watched by one timer: no timer of its own per request or chunk.
  */
+import { Roster, type Rostered } from '../contract/roster.ts'
 import type { EpochMs } from '../contract/units.ts'
 
 export interface Deadlines {
@@ -10,7 +11,7 @@ export interface Deadlines {
   forget(watched: Watched): void
 }
 
-export interface Watched {
+export interface Watched extends Rostered {
   /** When to call; may move at any time. */
   dueAt: EpochMs
   onDue(now: EpochMs): void
@@ -21,13 +22,13 @@ const TICK_MS = 100
 
 /** @param now - Milliseconds on any clock that does not go back; `dueAt` is on the same. */
 export function createDeadlines(now: () => number): Deadlines {
-  const watching = new Set<Watched>()
+  const watching = new Roster<Watched>()
   let timer: NodeJS.Timeout | undefined
 
   function tick(): void {
     const at = now()
     for (const watched of watching) {
-      if (at < watched.dueAt) continue
+      if (at < watched.dueAt || !watching.has(watched)) continue
       watching.delete(watched)
       watched.onDue(at)
     }
@@ -41,6 +42,6 @@ export function createDeadlines(now: () => number): Deadlines {
       watching.add(watched)
       timer ??= setInterval(tick, TICK_MS).unref()
     },
-    forget: watched => void watching.delete(watched),
+    forget: watched => watching.delete(watched),
   }
 }
