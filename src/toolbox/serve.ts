@@ -11,9 +11,11 @@ import { watchPath } from '../watcher.ts'
 import { fileFindings } from './check-files.ts'
 import { configFor, shownPath } from './config.ts'
 import { CommandFailure, EXIT } from './output.ts'
+import { tuneEngine } from './tuning.ts'
 
 /** @returns When the gateway has stopped. */
 export async function serve(file: string): Promise<void> {
+  tuneEngine()
   const log = createOperatorLog(process.stderr, logLevel(process.env.SALLYPORT_LOG_LEVEL))
   // A file that may not grow any more is an audit failure, not the end of the process.
   process.on('SIGXFSZ', () => {})
