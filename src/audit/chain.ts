@@ -23,17 +23,6 @@ const HASH_MEMBER = /,"hash":"([0-9a-f]{64})"\}\}$/
 const HASH_MEMBER_LENGTH = ',"hash":""}}'.length + 64
 const CHAIN = /,"chain":\{"seq":(\d{1,15}),"prev":"([0-9a-f]{64})"$/
 
-/**
- * @param record - The text of a JSON object with at least one member.
- * @returns The line, without its line feed, and the link that the next one follows.
- */
-export function seal(record: string, previous: Link): { line: string; link: Link } {
-  const seq = previous.seq + 1
-  const open = `${record.slice(0, -1)},"chain":{"seq":${seq},"prev":"${previous.hash}"`
-  const hash = sha256(`${open}}}`, 'utf8')
-  return { line: `${open},"hash":"${hash}"}}`, link: { seq, hash } }
-}
-
 export type Reading =
   | { readonly ok: true; readonly link: Link; readonly prev: string }
   | { readonly ok: false; readonly seq: number | undefined }
@@ -49,10 +38,10 @@ export function read(line: string): Reading {
   const chain = hash === undefined ? null : CHAIN.exec(open)
   if (hash === undefined || chain === null) return { ok: false, seq: undefined }
   const seq = Number(chain[1])
-  if (sha256(`${open}}}`, 'latin1') !== hash) return { ok: false, seq }
+  if (sha256(`${open}}}`) !== hash) return { ok: false, seq }
   return { ok: true, link: { seq, hash }, prev: chain[2] as string }
 }
 
-function sha256(text: string, encoding: 'utf8' | 'latin1'): string {
-  return hash('sha256', encoding === 'utf8' ? text : Buffer.from(text, 'latin1'), 'hex')
+function sha256(bytes: string): string {
+  return hash('sha256', Buffer.from(bytes, 'latin1'), 'hex')
 }

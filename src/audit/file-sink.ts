@@ -25,7 +25,7 @@ import { createRotation, type RotationRules } from './rotation.ts'
 
 export interface FileSink {
   /** Writes whole lines or throws and leaves the file as it was. */
-  append(lines: string, link: Link): void
+  append(bytes: Buffer, link: Link): void
   close(): Promise<void>
 }
 
@@ -99,9 +99,8 @@ export function createFileSink(needs: FileSinkNeeds): FileSink {
     return { fd, regular, ino: stats.ino, size: stats.size, begunAt, torn: false }
   }
 
-  function append(lines: string, link: Link): void {
+  function append(bytes: Buffer, link: Link): void {
     if (closed) throw new Error('the audit file is closed')
-    const bytes = Buffer.from(lines, 'utf8')
     current ??= open()
     if (rotation?.isDue(current.size, bytes.length, current.begunAt)) current = rotated(rotation, current)
     write(current, bytes)

@@ -28,7 +28,7 @@ export interface HttpSinkNeeds {
 }
 
 export interface HttpSink extends Sink {
-  append(lines: string, link: Link): void
+  append(lines: Buffer, link: Link): void
 }
 
 const FIRST_RETRY_MS = 250

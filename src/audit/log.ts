@@ -6,7 +6,8 @@
  * where it was, and every record of it is told.
  */
 import { GatewayError } from '../contract/errors.ts'
-import { type Link, seal } from './chain.ts'
+import { createBatch } from './batch.ts'
+import type { Link } from './chain.ts'
 import type { Signer } from './checkpoint.ts'
 
 export interface AuditLog {
@@ -52,8 +53,8 @@ export interface SinkState extends SinkName {
 }
 
 export interface Sink {
-  /** Takes whole lines or throws and takes none. */
-  append(lines: string, link: Link): void
+  /** Takes whole lines or throws and takes none. @param lines - Theirs until it returns. */
+  append(lines: Buffer, link: Link): void
   close(): Promise<void>
   /** What `/status` says of it besides. */
   facts?(): { readonly ok?: boolean; readonly [fact: string]: unknown }
@@ -110,6 +111,7 @@ export function createAuditLog(needs: AuditLogNeeds): AuditLog {
   }))
   let lost = 0
   let waiting: Waiting[] = []
+  const lines = createBatch()
   const timer = checkpoints && setInterval(signAll, checkpoints.intervalMs).unref()
 
   function write(record: string, masker?: Masker): Promise<void> {
@@ -148,21 +150,17 @@ export function createAuditLog(needs: AuditLogNeeds): AuditLog {
   }
 
   function chain(channel: Chained, batch: readonly Waiting[], index: number): void {
-    let lines = ''
     let last = channel.link
     let { unsigned } = channel
+    lines.clear()
     for (const { record } of batch) {
-      const sealed = seal(typeof record === 'string' ? record : (record[index] as string), last)
-      lines += `${sealed.line}\n`
-      last = sealed.link
+      last = lines.add(typeof record === 'string' ? record : (record[index] as string), last)
       if (checkpoints && ++unsigned >= checkpoints.every) {
-        const signed = seal(checkpoints.signer.checkpoint(last, now()), last)
-        lines += `${signed.line}\n`
-        last = signed.link
+        last = lines.add(checkpoints.signer.checkpoint(last, now()), last)
         unsigned = 0
       }
     }
-    channel.sink.append(lines, last)
+    channel.sink.append(lines.bytes(), last)
     channel.link = last
     channel.unsigned = unsigned
   }
@@ -172,8 +170,9 @@ export function createAuditLog(needs: AuditLogNeeds): AuditLog {
     for (const channel of channels) {
       if (channel.unsigned === 0 || channel.link === channel.from) continue
       try {
-        const { line, link } = seal(checkpoints.signer.checkpoint(channel.link, now()), channel.link)
-        channel.sink.append(`${line}\n`, link)
+        lines.clear()
+        const link = lines.add(checkpoints.signer.checkpoint(channel.link, now()), channel.link)
+        channel.sink.append(lines.bytes(), link)
         channel.link = link
         channel.unsigned = 0
         settle(channel, true)

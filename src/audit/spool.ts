@@ -23,7 +23,7 @@ export interface Spool {
   /** The last link that was taken, by this run or an earlier one. */
   readonly from: Link
   /** @throws when there is no room and nothing may be dropped, or it cannot be written. */
-  append(lines: string, link: Link): void
+  append(lines: Buffer, link: Link): void
   /** The oldest segment; it takes no further records. */
   next(): Segment | undefined
   /** Forgets a segment that was delivered. */
@@ -96,9 +96,8 @@ export function createSpool({ folder, maxBytes, segmentBytes, mayDrop, onDropped
 
   const total = (): number => stored.reduce((sum, { bytes }) => sum + bytes, 0)
 
-  function append(lines: string, next: Link): void {
-    const size = Buffer.byteLength(lines)
-    makeRoom(size)
+  function append(lines: Buffer, next: Link): void {
+    makeRoom(lines.length)
     if (!open || open.bytes >= segmentBytes) open = begin()
     try {
       appendFileSync(fileOf(open), lines)
@@ -106,7 +105,7 @@ export function createSpool({ folder, maxBytes, segmentBytes, mayDrop, onDropped
       takeBack(open)
       throw error
     }
-    open.bytes += size
+    open.bytes += lines.length
     open.records += countOf(lines)
     link = next
   }
@@ -172,8 +171,10 @@ function linesOf(bytes: Buffer): string[] {
   return bytes.toString('utf8').split('\n').slice(0, -1).filter(Boolean)
 }
 
-function countOf(lines: string): number {
+const LINE_FEED = 0x0a
+
+function countOf(lines: Buffer): number {
   let count = 0
-  for (let at = lines.indexOf('\n'); at >= 0; at = lines.indexOf('\n', at + 1)) count++
+  for (let at = lines.indexOf(LINE_FEED); at >= 0; at = lines.indexOf(LINE_FEED, at + 1)) count++
   return count
 }

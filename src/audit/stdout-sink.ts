@@ -34,9 +34,8 @@ export function createStdoutSink(fd = STDOUT): Sink {
     append(lines) {
       owed = Buffer.from(put(owed))
       if (owed.length > 0) throw new Error('nobody reads standard output')
-      const bytes = Buffer.from(lines, 'utf8')
-      const rest = put(bytes)
-      if (rest.length === bytes.length) throw new Error('nobody reads standard output')
+      const rest = put(lines)
+      if (rest.length === lines.length) throw new Error('nobody reads standard output')
       // Once it is begun it is sent: half a line could not be taken back.
       owed = Buffer.from(rest)
     },

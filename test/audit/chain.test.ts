@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import { GENESIS, read, seal } from '../../src/audit/chain.ts'
+import { createBatch } from '../../src/audit/batch.ts'
+import { GENESIS, read } from '../../src/audit/chain.ts'
+import { seal } from '../support/audit-file.ts'
 
 const latin1 = (line: string): string => Buffer.from(line, 'utf8').toString('latin1')
 
@@ -44,5 +46,25 @@ describe('a sealed line', () => {
     const inner = seal('{"event":"forged"}', GENESIS).line
     const { line, link } = seal(JSON.stringify({ event: 'a', said: inner }), { seq: 9, hash: GENESIS.hash })
     expect(read(line)).toMatchObject({ ok: true, link: { seq: 10, hash: link.hash } })
+  })
+})
+
+describe('lines that are sealed together', () => {
+  it('are what each would be alone, whatever their lengths', () => {
+    const records = [1, 200_000, 3, 900_000, 5].map(length => JSON.stringify({ text: '☃'.repeat(length) }))
+    const batch = createBatch()
+    for (const from of [GENESIS, { seq: 7, hash: 'cd'.repeat(32) }]) {
+      batch.clear()
+      let [together, alone] = [from, from]
+      let lines = ''
+      for (const record of records) {
+        const sealed = seal(record, alone)
+        alone = sealed.link
+        lines += `${sealed.line}\n`
+        together = batch.add(record, together)
+      }
+      expect(together).toEqual(alone)
+      expect(batch.bytes().toString()).toBe(lines)
+    }
   })
 })

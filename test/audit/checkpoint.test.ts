@@ -1,11 +1,11 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { GENESIS, type Link, seal } from '../../src/audit/chain.ts'
+import { GENESIS, type Link } from '../../src/audit/chain.ts'
 import { createSigner, newKeyPair, readPublicKey } from '../../src/audit/checkpoint.ts'
 import { createAuditLog } from '../../src/audit/log.ts'
 import { verify } from '../../src/audit/verify.ts'
-import { auditFile, writeHead } from '../support/audit-file.ts'
+import { auditFile, seal, writeHead } from '../support/audit-file.ts'
 
 const KEYS = newKeyPair()
 const PUBLIC = [readPublicKey(KEYS.publicPem)]
@@ -18,7 +18,7 @@ async function written(
 ): Promise<string[]> {
   const lines: string[] = []
   const sink = {
-    append: (text: string) => void lines.push(...text.trimEnd().split('\n')),
+    append: (bytes: Buffer) => void lines.push(...bytes.toString().trimEnd().split('\n')),
     close: async () => {},
   }
   const log = createAuditLog({

@@ -24,7 +24,7 @@ function sinkIn(
 describe('the audit file', () => {
   it('has the lines when append returns', () => {
     const { file, sink } = sinkIn(temporaryFolder())
-    sink.append('{"a":1}\n{"ü":2}\n', link(2))
+    sink.append(Buffer.from('{"a":1}\n{"ü":2}\n'), link(2))
     expect(readFileSync(file, 'utf8')).toBe('{"a":1}\n{"ü":2}\n')
     sink.close()
   })
@@ -38,14 +38,14 @@ describe('the audit file', () => {
   it('is gone on with and never written over', () => {
     const folder = temporaryFolder({ 'audit.jsonl': 'old\n' })
     const { file, sink } = sinkIn(folder)
-    sink.append('new\n', link(2))
+    sink.append(Buffer.from('new\n'), link(2))
     sink.close()
     expect(readFileSync(file, 'utf8')).toBe('old\nnew\n')
   })
 
   it.each(['always', 'never', '1s'])('is the same with sync %s', sync => {
     const { file, sink } = sinkIn(temporaryFolder(), { sync })
-    for (let seq = 1; seq <= 3; seq++) sink.append(`${seq}\n`, link(seq))
+    for (let seq = 1; seq <= 3; seq++) sink.append(Buffer.from(`${seq}\n`), link(seq))
     sink.close()
     expect(readFileSync(file, 'utf8')).toBe('1\n2\n3\n')
   })
@@ -84,11 +84,11 @@ describe('the head beside it', () => {
   it('names the last record soon after it was written', () => {
     vi.useFakeTimers()
     const { file, sink } = sinkIn(temporaryFolder())
-    sink.append('1\n', link(1))
-    sink.append('2\n', link(2))
+    sink.append(Buffer.from('1\n'), link(1))
+    sink.append(Buffer.from('2\n'), link(2))
     vi.advanceTimersByTime(1000)
     expect(JSON.parse(readFileSync(`${file}.head`, 'utf8'))).toEqual(link(2))
-    sink.append('3\n', link(3))
+    sink.append(Buffer.from('3\n'), link(3))
     vi.advanceTimersByTime(1000)
     expect(JSON.parse(readFileSync(`${file}.head`, 'utf8'))).toEqual(link(3))
     sink.close()
@@ -96,7 +96,7 @@ describe('the head beside it', () => {
 
   it('names the last record of all when it is closed', () => {
     const { file, sink } = sinkIn(temporaryFolder())
-    sink.append('1\n', link(1))
+    sink.append(Buffer.from('1\n'), link(1))
     sink.close()
     expect(JSON.parse(readFileSync(`${file}.head`, 'utf8'))).toEqual(link(1))
     expect(existsSync(`${file}.head.new`)).toBe(false)
@@ -114,9 +114,9 @@ describe('the head beside it', () => {
     const failures: unknown[] = []
     const { file, sink } = sinkIn(folder, { onTrouble: what => failures.push(what) })
     mkdirSync(`${file}.head.new`)
-    sink.append('1\n', link(1))
+    sink.append(Buffer.from('1\n'), link(1))
     vi.advanceTimersByTime(1000)
-    sink.append('2\n', link(2))
+    sink.append(Buffer.from('2\n'), link(2))
     expect(failures).toEqual(['head_failed'])
     expect(readFileSync(file, 'utf8')).toBe('1\n2\n')
     rmSync(`${file}.head.new`, { recursive: true })

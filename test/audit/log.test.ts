@@ -12,9 +12,9 @@ function disk() {
   const batches: string[] = []
   const state = { full: false, closed: false }
   const sink = {
-    append(lines: string, _link: Link) {
+    append(lines: Buffer, _link: Link) {
       if (state.full) throw Object.assign(new Error('no space'), { code: 'ENOSPC' })
-      batches.push(lines)
+      batches.push(lines.toString())
     },
     async close() {
       state.closed = true

@@ -1,11 +1,11 @@
 import { appendFileSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { GENESIS, type Link, seal } from '../../src/audit/chain.ts'
+import { GENESIS, type Link } from '../../src/audit/chain.ts'
 import { decisionRecord, eventRecord, outcomeRecord } from '../../src/audit/record.ts'
 import { recover } from '../../src/audit/recover.ts'
 import { verify } from '../../src/audit/verify.ts'
-import { auditFile, writeHead } from '../support/audit-file.ts'
+import { auditFile, seal, writeHead } from '../support/audit-file.ts'
 import { temporaryFolder } from '../support/folder.ts'
 
 const AT = Date.parse('2026-01-01T12:00:00Z')

@@ -37,7 +37,7 @@ describe('standard output', () => {
     for (let number = 0; number < 20; number++) {
       if (number === 12) read += drained()
       try {
-        sink.append(line(number), GENESIS)
+        sink.append(Buffer.from(line(number)), GENESIS)
         taken.push(number)
       } catch (error) {
         expect((error as Error).message).toContain('nobody reads')
@@ -59,6 +59,6 @@ describe('standard output', () => {
   it('that cannot be written is a failure', () => {
     const fd = openSync('/dev/full', 'w')
     onTestFinished(() => closeSync(fd))
-    expect(() => createStdoutSink(fd).append('{}\n', GENESIS)).toThrow('ENOSPC')
+    expect(() => createStdoutSink(fd).append(Buffer.from('{}\n'), GENESIS)).toThrow('ENOSPC')
   })
 })

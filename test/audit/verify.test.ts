@@ -1,8 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { seal } from '../../src/audit/chain.ts'
 import { verify } from '../../src/audit/verify.ts'
-import { auditFile, writeHead } from '../support/audit-file.ts'
+import { auditFile, seal, writeHead } from '../support/audit-file.ts'
 
 const TEN = Array.from({ length: 10 }, (_, number) => JSON.stringify({ event: 'decision', number }))
 

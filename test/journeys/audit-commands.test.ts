@@ -3,8 +3,9 @@ import { appendFileSync, readFileSync, renameSync, writeFileSync } from 'node:fs
 import path from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { GENESIS, type Link, seal } from '../../src/audit/chain.ts'
+import { GENESIS, type Link } from '../../src/audit/chain.ts'
 import { decisionRecord, eventRecord, type Outcome, outcomeRecord } from '../../src/audit/record.ts'
+import { seal } from '../support/audit-file.ts'
 import { temporaryFolder } from '../support/folder.ts'
 import { CLI, runCommand } from '../support/gateway.ts'
 

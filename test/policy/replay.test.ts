@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { GENESIS, seal } from '../../src/audit/chain.ts'
+import { GENESIS } from '../../src/audit/chain.ts'
 import { decisionRecord, outcomeRecord } from '../../src/audit/record.ts'
 import type { Decision } from '../../src/contract/decision.schema.ts'
 import { GatewayError } from '../../src/contract/errors.ts'
@@ -8,6 +8,7 @@ import type { Reads } from '../../src/policy/reads.ts'
 import { READS_ANYTHING, readsFrom } from '../../src/policy/reads.ts'
 import { readQuickly, readRecorded } from '../../src/policy/recorded.ts'
 import { type ReplayNeeds, type ReplaySummary, replayRecords } from '../../src/policy/replay.ts'
+import { seal } from '../support/audit-file.ts'
 
 const NOW = 1795200662675
 const ENTRYPOINT = 'gateway/decision'

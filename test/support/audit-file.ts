@@ -1,7 +1,8 @@
 /** An audit log of real lines in a real file. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { GENESIS, type Link, seal } from '../../src/audit/chain.ts'
+import { createBatch } from '../../src/audit/batch.ts'
+import { GENESIS, type Link } from '../../src/audit/chain.ts'
 import { temporaryFolder } from './folder.ts'
 
 export interface AuditFile {
@@ -9,6 +10,13 @@ export interface AuditFile {
   readonly lines: readonly string[]
   /** The last one. */
   readonly link: Link
+}
+
+/** @returns The record's line, without its line feed, and the link that the next one follows. */
+export function seal(record: string, previous: Link): { line: string; link: Link } {
+  const batch = createBatch()
+  const link = batch.add(record, previous)
+  return { line: batch.bytes().toString('utf8').slice(0, -1), link }
 }
 
 export function auditFile(records: readonly string[], from: Link = GENESIS): AuditFile {
