@@ -26,8 +26,10 @@ export interface Counters {
 
 export interface Counted {
   readonly name: string
-  /** Undefined: leases. Infinity: a window without an end. */
+  /** When what is charged now counts no longer. Undefined: leases. Infinity: a window without an end. */
   readonly endsAt: EpochMs | undefined
+  /** The length of a window that rolls; undefined where all of a window ends at once. */
+  readonly rollingMs: number | undefined
 }
 
 export interface Order {
@@ -39,7 +41,6 @@ export interface Order {
   readonly force: boolean
 }
 
-/** `endsAt` is when the window would end that began now. */
 export interface Bill extends Counted {
   /** Of leases 1, or 0. */
   readonly amount: number
@@ -52,11 +53,13 @@ export interface Taken {
   readonly refusedBy: number | undefined
   /** How each counter stands after it, in the order of the bills. */
   readonly counts: readonly Count[]
+  /** When all of it would fit if nothing else came; undefined where that cannot be told, or all fitted. */
+  readonly fitsAt: EpochMs | undefined
 }
 
 export interface Count {
   readonly used: number
-  /** Of the window that runs, or would begin now. */
+  /** When nothing of it counts any more; undefined of leases, and of a rolling window that holds nothing. */
   readonly endsAt: EpochMs | undefined
 }
 

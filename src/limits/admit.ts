@@ -6,7 +6,8 @@ import type { Limit } from '../contract/decision.schema.ts'
 import { GatewayError } from '../contract/errors.ts'
 import { type EpochMs, parseDuration } from '../contract/units.ts'
 import { CALENDAR_WINDOWS, type CalendarWindow } from './calendar.ts'
-import type { Amounts, Claim, Ledger, Reservation, Standing, Taking, Window } from './ledger.ts'
+import type { Window } from './counter.ts'
+import type { Amounts, Claim, Ledger, Reservation, Standing, Taking } from './ledger.ts'
 import { rateHeaders } from './rate-headers.ts'
 
 /** A limit of the decision refused; `standings` are for the audit record. */
@@ -14,12 +15,13 @@ export class LimitRefusal extends GatewayError {
   constructor(
     readonly refusedBy: Standing,
     readonly standings: readonly Standing[],
+    fitsAt: EpochMs | undefined,
     now: EpochMs,
   ) {
-    const { claim, resetsAt } = refusedBy
+    const { claim } = refusedBy
     super(CODES[claim.unit], `the limit ${claim.name} of ${claim.key} is used up`, {
       title: `Limit ${claim.name}: ${claim.limit} ${claim.unit} ${per(claim.window)}`,
-      retryAfterSeconds: resetsAt === undefined ? 1 : Math.max(1, Math.ceil((resetsAt - now) / 1000)),
+      retryAfterSeconds: fitsAt === undefined ? 1 : Math.max(1, Math.ceil((fitsAt - now) / 1000)),
       headers: rateHeaders(standings, now),
     })
   }
@@ -50,8 +52,8 @@ export function admit(
   return taking instanceof Promise ? taking.then(granted) : granted(taking)
 
   function granted(taking: Taking): Reservation {
-    if (!taking.taken) throw new LimitRefusal(taking.refusedBy, taking.standings, now)
-    return taking.reservation
+    if (taking.taken) return taking.reservation
+    throw new LimitRefusal(taking.refusedBy, taking.standings, taking.fitsAt, now)
   }
 }
 
@@ -69,5 +71,5 @@ export function claimsOf(limits: readonly Limit[]): Claim[] {
 
 function windowOf(text: string, zone: string): Window {
   const calendar = CALENDAR_WINDOWS.find((name): name is CalendarWindow => name === text)
-  return calendar === undefined ? { ms: parseDuration(text) } : { calendar, zone }
+  return calendar === undefined ? { ms: Math.ceil(parseDuration(text)) } : { calendar, zone }
 }

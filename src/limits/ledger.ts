@@ -4,14 +4,15 @@
  *
  * Outlives every revision: a policy edit must not refill a budget. All limits of one decision are
  * taken together or not at all, in one synchronous step, so nothing can come between the check
- * and the charge. That, refunds, calendar windows and being handed its clock are why this is not
- * `rate-limiter-flexible`: its memory limiter answers by promise, charges what it refuses, starts a
- * window at its first request, and reads the clock itself.
+ * and the charge. That, refunds, windows that roll or follow the calendar, and being handed its clock
+ * are why this is not `rate-limiter-flexible`: its memory limiter answers by promise, charges what it
+ * refuses, starts a window at its first request, so that twice a limit may pass around its end, and
+ * reads the clock itself.
  */
 import { DUST } from '../contract/counters.ts'
 import type { Unit } from '../contract/decision.schema.ts'
 import type { EpochMs } from '../contract/units.ts'
-import { type CalendarWindow, calendarWindow } from './calendar.ts'
+import { Counter, type Slot, type Window } from './counter.ts'
 
 /** One limit of a decision, ready to be counted. */
 export interface Claim {
@@ -25,9 +26,6 @@ export interface Claim {
   readonly observe: boolean
 }
 
-/** A length in milliseconds that begins with the first request, or a part of the calendar. */
-export type Window = { readonly ms: number } | { readonly calendar: CalendarWindow; readonly zone: string }
-
 /** What a request takes of each unit. */
 export type Amounts = Readonly<Record<Unit, number>>
 
@@ -36,6 +34,7 @@ export interface Standing {
   readonly claim: Claim
   /** Never below 0. */
   readonly remaining: number
+  /** When nothing of it is used any more, if nothing else comes. */
   readonly resetsAt: EpochMs | undefined
   /** The store is away, and the limit is this gateway's share of it. */
   readonly share?: true
@@ -54,7 +53,13 @@ export interface Reservation {
 
 export type Taking =
   | { readonly taken: true; readonly reservation: Reservation }
-  | { readonly taken: false; readonly refusedBy: Standing; readonly standings: readonly Standing[] }
+  | {
+      readonly taken: false
+      readonly refusedBy: Standing
+      readonly standings: readonly Standing[]
+      /** When the request would fit if nothing else came; undefined where nobody can tell. */
+      readonly fitsAt: EpochMs | undefined
+    }
 
 /** Answers at once where it can, and by promise only where it must ask over a network. */
 export interface Ledger {
@@ -71,50 +76,61 @@ export interface MemoryLedger extends Ledger {
   size(): number
 }
 
-interface Counter {
-  used: number
-  /** Infinity where there is no window. */
-  readonly endsAt: EpochMs
-}
-
-/** Expired counters are looked for once in so many takings. */
+/** Counters that hold nothing any more are looked for once in so many takings. */
 const SWEEP_EVERY = 4096
 
 export function createLedger(): MemoryLedger {
   const counters = new Map<string, Counter>()
   let untilSweep = SWEEP_EVERY
 
-  function counterOf(claim: Claim, now: EpochMs): Counter {
+  function take(claims: readonly Claim[], amounts: Amounts, now: EpochMs): Taking {
+    if (--untilSweep <= 0) sweep(now)
+    const found = claims.map(known)
+    const excesses = claims.map((claim, index) => excessOf(claim, found[index], amounts, now))
+    const refusedBy = excesses.findIndex(excess => excess > DUST)
+    if (refusedBy >= 0) {
+      const standings = standingsOf(claims, found, now)
+      return {
+        taken: false,
+        refusedBy: standings[refusedBy] as Standing,
+        standings,
+        fitsAt: fitsAt(claims, found, excesses, now),
+      }
+    }
+    const charges = chargesOf(claims, found, amounts, now)
+    return { taken: true, reservation: reservationOf(charges, amounts, standingsOf(claims, found, now)) }
+  }
+
+  function known(claim: Claim): Counter | undefined {
+    return counters.get(nameOf(claim))
+  }
+
+  function chargesOf(
+    claims: readonly Claim[],
+    found: (Counter | undefined)[],
+    amounts: Amounts,
+    now: EpochMs,
+  ): Charged[] {
+    const charges: Charged[] = []
+    for (const [index, claim] of claims.entries()) {
+      const counter = found[index] ?? counterOf(claim)
+      found[index] = counter
+      // A counter that one decision names twice is charged once, and both its limits hold.
+      if (charges.some(charge => charge.counter === counter)) continue
+      charges.push({ counter, unit: claim.unit, slot: counter.charge(amounts[claim.unit], now) })
+    }
+    return charges
+  }
+
+  function counterOf(claim: Claim): Counter {
     const name = nameOf(claim)
-    const known = counters.get(name)
-    if (known && now < known.endsAt) return known
-    const counter = { used: 0, endsAt: endOf(claim.window, now) }
+    const counter = counters.get(name) ?? new Counter(name, claim.window)
     counters.set(name, counter)
     return counter
   }
 
-  function take(claims: readonly Claim[], amounts: Amounts, now: EpochMs): Taking {
-    if (--untilSweep <= 0) sweep(now)
-    const taken = new Map<Counter, Claim>()
-    for (const claim of claims) {
-      const counter = counterOf(claim, now)
-      // A counter that one decision names twice is charged once, and both its limits hold.
-      const amount = taken.has(counter) ? 0 : amounts[claim.unit]
-      if (!claim.observe && counter.used + amount > claim.limit + DUST) {
-        const refusedBy = standing(claim, counter)
-        for (const [counter, claim] of taken) put(claim, counter, -amounts[claim.unit])
-        dropIfEmpty(claim, counter)
-        return { taken: false, refusedBy, standings: look(claims, now) }
-      }
-      counter.used += amount
-      if (!taken.has(counter)) taken.set(counter, claim)
-    }
-    const standings = claims.map(claim => standing(claim, counterOf(claim, now)))
-    return { taken: true, reservation: reservationOf(taken, amounts, standings) }
-  }
-
   function reservationOf(
-    taken: ReadonlyMap<Counter, Claim>,
+    charges: readonly Charged[],
     reserved: Amounts,
     standings: readonly Standing[],
   ): Reservation {
@@ -122,37 +138,67 @@ export function createLedger(): MemoryLedger {
     const settle = (used: Amounts): void => {
       if (!held) return
       held = false
-      for (const [counter, claim] of taken) put(claim, counter, used[claim.unit] - reserved[claim.unit])
+      for (const { counter, unit, slot } of charges) {
+        const difference = used[unit] - reserved[unit]
+        if (difference !== 0) counter.correct(slot, difference)
+        // What runs is held by itself; a window is swept once it is over.
+        if (slot.endsAt === Number.POSITIVE_INFINITY) dropIfEmpty(counter)
+      }
     }
     return { standings, settle, giveBack: () => settle(NOTHING) }
   }
 
-  /** Corrects the counter that was charged, even if its window has ended since. */
-  function put(claim: Claim, counter: Counter, difference: number): void {
-    counter.used += difference
-    if (counter.used < DUST) counter.used = 0
-    dropIfEmpty(claim, counter)
-  }
-
-  /** An empty counter is as good as none, but for a window that began with the first request. */
-  function dropIfEmpty(claim: Claim, counter: Counter): void {
-    const name = nameOf(claim)
-    if (counter.used === 0 && counters.get(name) === counter) counters.delete(name)
-  }
-
-  function look(claims: readonly Claim[], now: EpochMs): readonly Standing[] {
-    return claims.map(claim => {
-      const counter = counters.get(nameOf(claim))
-      return standing(claim, counter && now < counter.endsAt ? counter : undefined)
-    })
+  function dropIfEmpty(counter: Counter): void {
+    if (counter.isOver(0) && counters.get(counter.name) === counter) counters.delete(counter.name)
   }
 
   function sweep(now: EpochMs): void {
     untilSweep = SWEEP_EVERY
-    for (const [name, counter] of counters) if (now >= counter.endsAt) counters.delete(name)
+    for (const [name, counter] of counters) if (counter.isOver(now)) counters.delete(name)
   }
 
-  return { take, look, size: () => counters.size }
+  return {
+    take,
+    look: (claims, now) => standingsOf(claims, claims.map(known), now),
+    size: () => counters.size,
+  }
+}
+
+/** What a request was charged, and where. */
+interface Charged {
+  readonly counter: Counter
+  readonly unit: Unit
+  readonly slot: Slot
+}
+
+/** How much too much it would be. */
+function excessOf(claim: Claim, counter: Counter | undefined, amounts: Amounts, now: EpochMs): number {
+  return claim.observe ? 0 : (counter?.usedAt(now) ?? 0) + amounts[claim.unit] - claim.limit
+}
+
+/** When all that refuse have room. */
+function fitsAt(
+  claims: readonly Claim[],
+  found: readonly (Counter | undefined)[],
+  excesses: readonly number[],
+  now: EpochMs,
+): EpochMs | undefined {
+  const times = claims.flatMap((claim, index) => {
+    const excess = excesses[index] as number
+    return excess > DUST ? ((found[index] ?? new Counter('', claim.window)).fitsAt(excess, now) ?? []) : []
+  })
+  return times.length > 0 ? Math.max(...times) : undefined
+}
+
+function standingsOf(
+  claims: readonly Claim[],
+  found: readonly (Counter | undefined)[],
+  now: EpochMs,
+): readonly Standing[] {
+  return claims.map((claim, index) => {
+    const counter = found[index] ?? new Counter('', claim.window)
+    return standing(claim, { used: counter.usedAt(now), endsAt: counter.endsAt(now) })
+  })
 }
 
 /** What is taken of nothing. */
@@ -165,23 +211,13 @@ export const NOTHING: Amounts = {
   concurrency: 0,
 }
 
-/** When a window ends that begins now; Infinity where there is none. */
-export function endOf(window: Window | undefined, now: EpochMs): EpochMs {
-  if (window === undefined) return Number.POSITIVE_INFINITY
-  return 'ms' in window ? now + window.ms : calendarWindow(now, window.calendar, window.zone).until
-}
-
 export function standing(
   claim: Claim,
-  counter: { readonly used: number; readonly endsAt: EpochMs } | undefined,
+  { used, endsAt }: { readonly used: number; readonly endsAt: EpochMs | undefined },
 ): Standing {
-  const resetsAt = counter && Number.isFinite(counter.endsAt) ? counter.endsAt : undefined
-  const left = Math.max(0, claim.limit - (counter?.used ?? 0))
-  return {
-    claim,
-    remaining: claim.unit === 'cost' ? Math.round(left * 1e6) / 1e6 : Math.floor(left),
-    resetsAt,
-  }
+  const left = Math.max(0, claim.limit - used)
+  const remaining = claim.unit === 'cost' ? Math.round(left * 1e6) / 1e6 : Math.floor(left)
+  return { claim, remaining, resetsAt: endsAt }
 }
 
 /** `limit` is compared and not part of the name, so raising or lowering it counts at once. */

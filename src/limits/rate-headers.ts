@@ -5,7 +5,8 @@
 
 import type { Unit } from '../contract/decision.schema.ts'
 import type { EpochMs } from '../contract/units.ts'
-import type { Standing, Window } from './ledger.ts'
+import type { Window } from './counter.ts'
+import type { Standing } from './ledger.ts'
 
 /** @returns No headers when there are no limits. */
 export function rateHeaders(standings: readonly Standing[], now: EpochMs): Record<string, string> {

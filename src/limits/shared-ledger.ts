@@ -3,12 +3,12 @@
  * store takes whole or not at all. While an order runs its leases are renewed; if the gateway dies
  * they end by themselves.
  */
-import type { Bill, Count, Counters, Order, Taken } from '../contract/counters.ts'
+import type { Bill, Count, Counted, Counters, Order, Taken } from '../contract/counters.ts'
 import type { EpochMs } from '../contract/units.ts'
+import { endOf, rollingMsOf } from './counter.ts'
 import {
   type Amounts,
   type Claim,
-  endOf,
   type Ledger,
   NOTHING,
   nameOf,
@@ -83,7 +83,12 @@ export function createSharedLedger({ counters, newId, onCounts }: SharedLedgerNe
       const refusing = claims.findIndex(
         claim => !claim.observe && claim.limit === limit && nameOf(claim) === name,
       )
-      return { taken: false, refusedBy: standings[refusing] as Standing, standings }
+      return {
+        taken: false,
+        refusedBy: standings[refusing] as Standing,
+        standings,
+        fitsAt: taken.fitsAt,
+      }
     }
     begin(order)
     const units = unitsOf(claims, order.bills)
@@ -134,13 +139,14 @@ export function billsOf(claims: readonly Claim[], amounts: Amounts, now: EpochMs
     const limit = claim.observe ? Number.POSITIVE_INFINITY : claim.limit
     const known = bills.get(name)
     if (known) bills.set(name, { ...known, limit: Math.min(known.limit, limit) })
-    else bills.set(name, { name, limit, amount: amounts[claim.unit], endsAt: billEnd(claim, now) })
+    else bills.set(name, { ...countedOf(claim, name, now), limit, amount: amounts[claim.unit] })
   }
   return [...bills.values()]
 }
 
-function billEnd({ unit, window }: Claim, now: EpochMs): EpochMs | undefined {
-  return unit === 'concurrency' && window === undefined ? undefined : endOf(window, now)
+function countedOf({ unit, window }: Claim, name: string, now: EpochMs): Counted {
+  const leases = unit === 'concurrency' && window === undefined
+  return { name, endsAt: leases ? undefined : endOf(window, now), rollingMs: rollingMsOf(window) }
 }
 
 function unitsOf(claims: readonly Claim[], bills: readonly Bill[]): Claim['unit'][] {
@@ -154,8 +160,9 @@ function standingsOf(
 ): readonly Standing[] {
   return claims.map(claim => {
     const name = nameOf(claim)
-    const count = counts[bills.findIndex(bill => bill.name === name)]
-    return standing(claim, count && { used: count.used, endsAt: count.endsAt ?? Number.POSITIVE_INFINITY })
+    const count = counts[bills.findIndex(bill => bill.name === name)] as Count
+    const endsAt = count.endsAt === Number.POSITIVE_INFINITY ? undefined : count.endsAt
+    return standing(claim, { used: count.used, endsAt })
   })
 }
 

@@ -125,7 +125,7 @@ export function createShares({ shared, newId, gateways }: SharesNeeds): Shares {
       )
       if (!taking.taken)
         return {
-          taken: false,
+          ...taking,
           refusedBy: asShare(taking.refusedBy),
           standings: taking.standings.map(asShare),
         }

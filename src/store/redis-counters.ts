@@ -5,6 +5,7 @@
 import {
   type Bill,
   type Count,
+  type Counted,
   type Counters,
   LEASE_MS,
   type Order,
@@ -13,7 +14,7 @@ import {
 } from '../contract/counters.ts'
 import type { EpochMs } from '../contract/units.ts'
 import type { RedisClient, RedisValue, Reply } from './redis-client.ts'
-import { LOOK, RENEW, SETTLE, TAKE } from './redis-scripts.ts'
+import { LOOK, RENEW, SETTLE, TAKE } from './redis-counter-scripts.ts'
 
 /** Orders of a gateway that died are forgotten after this; what they reserved stays charged. */
 const KEEP_ORDERS_S = 86_400
@@ -32,7 +33,9 @@ export function createRedisCounters(
 ): Counters {
   const orders = `${prefix}:orders:${gateway}`
   const gateways = `${prefix}:gateways`
-  const keyOf = (name: string): string => `${prefix}:counter:${name}`
+  // Windows that roll are kept in another form, so under other names, than those of a window that ends at once.
+  const keyOf = ({ name, rollingMs }: Counted): string =>
+    `${prefix}:${rollingMs === undefined ? 'counter' : 'rolling'}:${name}`
   let waiting: Settlement[] = []
   let sending: Promise<void> | undefined
 
@@ -60,7 +63,7 @@ export function createRedisCounters(
       order.id,
       undo ? 'undo' : '',
       order.bills.length,
-      ...order.bills.flatMap(({ name }, index) => [keys.place(keyOf(name)), differences[index] ?? 0]),
+      ...order.bills.flatMap((bill, index) => [keys.place(keyOf(bill)), differences[index] ?? 0]),
     ])
     await client.run(SETTLE, keys.all, values)
   }
@@ -82,7 +85,7 @@ export function createRedisCounters(
       const values = [id, now, force ? 1 : 0, LEASE_MS, KEEP_ORDERS_S, ...bills.flatMap(billed)]
       if (!client.ok() && !force) throw new StoreUnavailable('Redis is away')
       try {
-        const reply = await client.run(TAKE, [orders, ...bills.map(({ name }) => keyOf(name))], values)
+        const reply = await client.run(TAKE, [orders, ...bills.map(keyOf)], values)
         return takenOf(reply as readonly Reply[])
       } catch (error) {
         if (!force) settle({ order, differences: bills.map(({ amount }) => -amount), undo: true })
@@ -93,8 +96,7 @@ export function createRedisCounters(
     async look(counters, now) {
       if (counters.length === 0) return []
       if (!client.ok()) throw new StoreUnavailable('Redis is away')
-      const keys = counters.map(({ name }) => keyOf(name))
-      const reply = await client.run(LOOK, keys, [now, ...counters.map(({ endsAt }) => endText(endsAt))])
+      const reply = await client.run(LOOK, counters.map(keyOf), [now, ...counters.flatMap(kindOf)])
       return countsOf(reply as readonly Reply[])
     },
     async renew(held) {
@@ -102,7 +104,7 @@ export function createRedisCounters(
       const leases = held.flatMap(({ id, bills }) =>
         bills
           .filter(({ endsAt, amount }) => endsAt === undefined && amount > 0)
-          .flatMap(({ name }) => [keys.place(keyOf(name)), id]),
+          .flatMap(bill => [keys.place(keyOf(bill)), id]),
       )
       return Number(await client.run(RENEW, keys.all, [gateway, LEASE_MS, KEEP_ORDERS_S, ...leases]))
     },
@@ -124,26 +126,36 @@ export function createKeys(first: readonly string[]) {
   }
 }
 
-function billed({ amount, limit, endsAt }: Bill): RedisValue[] {
-  return [amount, Number.isFinite(limit) ? limit : 'none', endText(endsAt)]
+function billed(bill: Bill): RedisValue[] {
+  const { amount, limit } = bill
+  return [amount, Number.isFinite(limit) ? limit : 'none', ...kindOf(bill)]
 }
 
-function endText(endsAt: EpochMs | undefined): string {
-  if (endsAt === undefined) return 'lease'
-  return Number.isFinite(endsAt) ? String(endsAt) : 'never'
+/** How it is counted, and the length of a window that rolls. */
+function kindOf({ endsAt, rollingMs }: Counted): [RedisValue, RedisValue] {
+  if (rollingMs !== undefined) return ['rolls', rollingMs]
+  if (endsAt === undefined) return ['lease', 0]
+  return [Number.isFinite(endsAt) ? String(endsAt) : 'never', 0]
 }
 
 function takenOf(reply: readonly Reply[]): Taken {
-  const [refused, ...counts] = reply
-  return { refusedBy: refused === 0 ? undefined : Number(refused) - 1, counts: countsOf(counts) }
+  const [refused, fitsAt, ...counts] = reply
+  return {
+    refusedBy: refused === 0 ? undefined : Number(refused) - 1,
+    counts: countsOf(counts),
+    fitsAt: fitsAt === 'unknown' ? undefined : Number(fitsAt),
+  }
 }
 
 function countsOf(reply: readonly Reply[]): Count[] {
   return Array.from({ length: reply.length / 2 }, (_, index) => {
     const ends = String(reply[index * 2 + 1])
-    return {
-      used: Number(reply[index * 2]),
-      endsAt: ends === 'lease' ? undefined : ends === 'never' ? Number.POSITIVE_INFINITY : Number(ends),
-    }
+    return { used: Number(reply[index * 2]), endsAt: ENDLESS.has(ends) ? ENDLESS.get(ends) : Number(ends) }
   })
 }
+
+const ENDLESS: ReadonlyMap<string, EpochMs | undefined> = new Map([
+  ['lease', undefined],
+  ['empty', undefined],
+  ['never', Number.POSITIVE_INFINITY],
+])

@@ -1,18 +1,27 @@
 /**
  * Counters in an SQLite file: each step is one transaction, which nobody else's can come between.
  */
-import { type Count, type Counters, DUST, LEASE_MS, type Order, type Taken } from '../contract/counters.ts'
+import {
+  type Bill,
+  type Count,
+  type Counted,
+  type Counters,
+  DUST,
+  LEASE_MS,
+  type Order,
+  type Taken,
+} from '../contract/counters.ts'
+
 import type { EpochMs } from '../contract/units.ts'
 import type { Sql } from './sql.ts'
+import { createSqliteSlots, createSqliteWindows, type SlotCount } from './sqlite-windows.ts'
 
 /** Windows that have ended are looked for once in so many orders. */
 const SWEEP_EVERY = 4096
 
 export function createSqliteCounters(sql: Sql, gateway: string): Counters {
-  const read = sql.prepare('SELECT used, ends_at FROM counters WHERE name = ?')
-  const write = sql.prepare('INSERT OR REPLACE INTO counters VALUES (?, ?, ?)')
-  const drop = sql.prepare('DELETE FROM counters WHERE name = ?')
-  const sweep = sql.prepare('DELETE FROM counters WHERE ends_at <= ?')
+  const windows = createSqliteWindows(sql)
+  const slots = createSqliteSlots(sql)
   const hold = sql.prepare('INSERT OR REPLACE INTO leases VALUES (?, ?, ?)')
   const release = sql.prepare('DELETE FROM leases WHERE counter = ? AND id = ?')
   const leases = sql.prepare('SELECT count(*) AS held FROM leases WHERE counter = ? AND ends_at > ?')
@@ -24,52 +33,66 @@ export function createSqliteCounters(sql: Sql, gateway: string): Counters {
   /** What could not be corrected while the file could not be written. */
   let late: [Order, Taken, readonly number[]][] = []
 
-  function count(name: string, endsAt: EpochMs | undefined, now: EpochMs): Count {
+  function count({ name, endsAt, rollingMs }: Counted, now: EpochMs): Count | SlotCount {
     if (endsAt === undefined) return { used: Number(leases.get(name, now)?.held), endsAt }
-    const row = read.get(name)
-    const running = row && (row.ends_at === null || now < Number(row.ends_at))
-    if (!running) return { used: 0, endsAt }
-    return {
-      used: Number(row.used),
-      endsAt: row.ends_at === null ? Number.POSITIVE_INFINITY : Number(row.ends_at),
-    }
+    return rollingMs === undefined ? windows.count(name, endsAt, now) : slots.count(name, rollingMs, now)
+  }
+
+  /** @returns How the counter stands after it. */
+  function charge(
+    { name, amount, endsAt, rollingMs }: Bill,
+    count: Count | SlotCount,
+    id: string,
+    now: EpochMs,
+  ): Count {
+    const used = count.used + amount
+    if (rollingMs !== undefined && 'newest' in count)
+      return { used, endsAt: slots.charge(name, amount, rollingMs, count, now) }
+    if (endsAt !== undefined) windows.write(name, used, count.endsAt)
+    else if (amount > 0) hold.run(name, id, now + LEASE_MS)
+    return { used, endsAt: count.endsAt }
   }
 
   function take({ id, bills, force }: Order, now: EpochMs): Taken {
     if (--untilSweep <= 0) {
       untilSweep = SWEEP_EVERY
-      sweep.run(now)
+      windows.sweep(now)
+      slots.sweep(now)
     }
-    const counts = bills.map(bill => count(bill.name, bill.endsAt, now))
-    const refusedBy = bills.findIndex(
-      ({ amount, limit }, index) => (counts[index] as Count).used + amount > limit + DUST,
-    )
-    if (refusedBy >= 0 && !force) return { refusedBy, counts }
-    const after = bills.map(({ name, amount }, index) => {
-      const { used, endsAt } = counts[index] as Count
-      if (endsAt === undefined) {
-        if (amount > 0) hold.run(name, id, now + LEASE_MS)
-      } else write.run(name, used + amount, Number.isFinite(endsAt) ? endsAt : null)
-      return { used: used + amount, endsAt }
+    const counts = bills.map(bill => count(bill, now))
+    const excesses = bills.map(({ amount, limit }, index) => (counts[index] as Count).used + amount - limit)
+    const refused = excesses.findIndex(excess => excess > DUST)
+    if (refused >= 0 && !force)
+      return { refusedBy: refused, counts, fitsAt: fitsAt(bills, counts, excesses, now) }
+    const after = bills.map((bill, index) => charge(bill, counts[index] as Count, id, now))
+    return { refusedBy: undefined, counts: after, fitsAt: undefined }
+  }
+
+  /** When all that refuse have room. */
+  function fitsAt(
+    bills: readonly Bill[],
+    counts: readonly (Count | SlotCount)[],
+    excesses: readonly number[],
+    now: EpochMs,
+  ): EpochMs | undefined {
+    const times = bills.flatMap(({ name, rollingMs }, index) => {
+      const [count, excess] = [counts[index] as Count, excesses[index] as number]
+      if (excess <= DUST) return []
+      return rollingMs !== undefined && 'newest' in count
+        ? slots.fitsAt(name, excess, rollingMs, count as SlotCount, now)
+        : (count.endsAt ?? [])
     })
-    return { refusedBy: undefined, counts: after }
+    return times.length > 0 ? Math.max(...times) : undefined
   }
 
   function correct({ id, bills }: Order, { counts }: Taken, differences: readonly number[]): void {
-    for (const [index, { name }] of bills.entries()) {
+    for (const [index, { name, rollingMs }] of bills.entries()) {
       const difference = differences[index] ?? 0
       const charged = counts[index]?.endsAt
       if (difference === 0) continue
-      if (charged === undefined) {
-        release.run(name, id)
-        continue
-      }
-      const row = read.get(name)
-      // A window that has ended since is not corrected in the one after it.
-      if (!row || (row.ends_at ?? Number.POSITIVE_INFINITY) !== charged) continue
-      const used = Number(row.used) + difference
-      if (used < DUST) drop.run(name)
-      else write.run(name, used, row.ends_at ?? null)
+      if (charged === undefined) release.run(name, id)
+      else if (rollingMs === undefined) windows.correct(name, difference, charged)
+      else slots.correct(name, difference, rollingMs, charged)
     }
   }
 
@@ -83,7 +106,7 @@ export function createSqliteCounters(sql: Sql, gateway: string): Counters {
         late.push([order, taken, differences])
       }
     },
-    look: (counters, now) => counters.map(({ name, endsAt }) => count(name, endsAt, now)),
+    look: (counters, now) => counters.map(counted => count(counted, now)),
     renew(held, now) {
       const gateways = sql.atomically(() => {
         for (const settlement of late) correct(...settlement)

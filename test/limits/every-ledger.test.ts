@@ -1,67 +1,28 @@
-import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { LEASE_MS } from '../../src/contract/counters.ts'
-import { type Claim, createLedger, type Ledger, NOTHING, type Reservation } from '../../src/limits/ledger.ts'
-import { createSharedLedger, type SharedLedger } from '../../src/limits/shared-ledger.ts'
+import { type Ledger, NOTHING } from '../../src/limits/ledger.ts'
+import type { SharedLedger } from '../../src/limits/shared-ledger.ts'
 import { newId } from '../../src/server/ids.ts'
-import type { Store } from '../../src/store/store.ts'
 import { DONE, ONE } from '../support/amounts.ts'
+import {
+  isTaken,
+  ledgerIn,
+  left,
+  MINUTE,
+  NOON,
+  requests,
+  streams,
+  take,
+  taken,
+  tokens,
+} from '../support/ledgers.ts'
 import { everyStore } from '../support/stores.ts'
-
-const MINUTE = 60_000
-const NOON = Date.parse('2026-01-01T12:00:00Z')
-
-const requests = (members: Partial<Claim> = {}): Claim => ({
-  name: 'rpm',
-  key: 'ana',
-  unit: 'requests',
-  limit: 2,
-  window: { ms: MINUTE },
-  observe: false,
-  ...members,
-})
-const streams = (members: Partial<Claim> = {}): Claim =>
-  requests({ name: 'streams', unit: 'concurrency', window: undefined, ...members })
-const tokens = (members: Partial<Claim> = {}): Claim =>
-  requests({ name: 'tokens', unit: 'tokens', ...members })
-
-const ledgerIn = ({ counters }: Store): Ledger =>
-  counters ? createSharedLedger({ counters, newId: () => newId(NOON) }) : createLedger()
 
 /** Every ledger passes these, whatever store it is kept in. */
 for (const [engine, { open, shared }] of Object.entries(everyStore())) {
   const newLedger = async (): Promise<Ledger> => ledgerIn((await open(() => NOON)).store)
-  const take = async (ledger: Ledger, claims: readonly Claim[], now = NOON, amounts = ONE) =>
-    ledger.take(claims, amounts, now)
-  const taken = async (
-    ledger: Ledger,
-    claims: readonly Claim[],
-    now = NOON,
-    amounts = ONE,
-  ): Promise<Reservation> => {
-    const taking = await take(ledger, claims, now, amounts)
-    if (!taking.taken) throw new Error(`refused by ${taking.refusedBy.claim.name}`)
-    return taking.reservation
-  }
-  const isTaken = async (ledger: Ledger, claims: readonly Claim[], now = NOON): Promise<boolean> =>
-    (await take(ledger, claims, now)).taken
-  const left = async (ledger: Ledger, claim: Claim, now = NOON): Promise<number | undefined> =>
-    (await ledger.look([claim], now))[0]?.remaining
 
   describe(`the ledger in ${engine}`, () => {
-    it('begins a window with its first request, and ends it after its time', async () => {
-      const ledger = await newLedger()
-      expect((await taken(ledger, [requests({ limit: 1 })])).standings[0]).toMatchObject({
-        remaining: 0,
-        resetsAt: NOON + MINUTE,
-      })
-      expect(await take(ledger, [requests({ limit: 1 })], NOON + MINUTE - 1)).toMatchObject({
-        taken: false,
-        refusedBy: { remaining: 0, resetsAt: NOON + MINUTE },
-      })
-      expect(await isTaken(ledger, [requests({ limit: 1 })], NOON + MINUTE)).toBe(true)
-    })
-
     it('ends a calendar window at midnight of its zone, also on a day of 23 hours', async () => {
       const ledger = await newLedger()
       const claim = requests({ limit: 1, window: { calendar: 'calendar_day', zone: 'Europe/Berlin' } })
@@ -165,107 +126,6 @@ for (const [engine, { open, shared }] of Object.entries(everyStore())) {
         expect(await isTaken(ledger, [requests({ key, limit: 1 })])).toBe(true)
     })
 
-    it('never admits more than a limit, and holds nothing when all is quiet', async () => {
-      await fc.assert(
-        fc.asyncProperty(
-          fc.array(
-            fc.record({
-              tokens: fc.integer({ min: 0, max: 30 }),
-              used: fc.integer({ min: 0, max: 30 }),
-              fate: fc.constantFrom('settle', 'giveBack', 'both'),
-            }),
-            {
-              minLength: 5,
-              maxLength: 40,
-            },
-          ),
-          fc.integer({ min: 1, max: 6 }),
-          async (visits, limit) => {
-            const ledger = await newLedger()
-            const claims = [tokens({ limit: 200 }), streams({ limit }), requests({ limit: 30 })]
-            let running = 0
-            let most = 0
-            let reserved = 0
-            let charged = 0
-            let admitted = 0
-            await Promise.all(
-              visits.map(async ({ tokens, used, fate }) => {
-                const amounts = { ...ONE, tokens }
-                const taking = await ledger.take(claims, amounts, NOON)
-                if (!taking.taken) return
-                admitted++
-                most = Math.max(most, ++running)
-                reserved += tokens
-                expect(charged + reserved).toBeLessThanOrEqual(200)
-                await new Promise(setImmediate)
-                const spent = Math.min(used, tokens)
-                running--
-                reserved -= tokens
-                if (fate === 'giveBack') {
-                  admitted--
-                  taking.reservation.giveBack()
-                } else {
-                  charged += spent
-                  taking.reservation.settle({ ...DONE, tokens: spent })
-                }
-                if (fate === 'both') taking.reservation.giveBack()
-              }),
-            )
-            expect(most).toBeLessThanOrEqual(limit)
-            await expect.poll(() => left(ledger, streams({ limit })), { interval: 2 }).toBe(limit)
-            expect(await left(ledger, tokens({ limit: 1000 }))).toBe(1000 - charged)
-            expect(await left(ledger, requests({ limit: 100 }))).toBe(100 - admitted)
-          },
-        ),
-        { numRuns: 25 },
-      )
-    })
-
-    it('says what a ledger in memory says, whatever is asked of it', async () => {
-      const claim = fc.record({
-        kind: fc.constantFrom('requests', 'tokens', 'concurrency', 'cost'),
-        key: fc.constantFrom('a', 'b'),
-        limit: fc.integer({ min: 0, max: 6 }),
-        observe: fc.boolean(),
-      })
-      const step = fc.record({
-        claims: fc.array(claim, { maxLength: 4 }),
-        amount: fc.integer({ min: 1, max: 3 }),
-        after: fc.constantFrom(0, 10_000, 45_000),
-        end: fc.constantFrom('hold', 'settle', 'giveBack'),
-      })
-      await fc.assert(
-        fc.asyncProperty(fc.array(step, { maxLength: 12 }), async steps => {
-          const [ledger, model] = [await newLedger(), createLedger()]
-          let now = NOON
-          for (const { claims: drawn, amount, after, end } of steps) {
-            now += after
-            if (shared) await (ledger as SharedLedger).renew(now)
-            const claims = drawn.map(({ kind, ...rest }) =>
-              kind === 'concurrency'
-                ? streams(rest)
-                : requests({ ...rest, name: kind, unit: kind as 'tokens' }),
-            )
-            const amounts = { ...ONE, tokens: amount, cost: amount }
-            const [said, wanted] = [await ledger.take(claims, amounts, now), model.take(claims, amounts, now)]
-            expect(said.taken).toBe(wanted.taken)
-            const remaining = (standings: readonly { remaining: number }[]) =>
-              standings.map(one => one.remaining)
-            if (said.taken && wanted.taken) {
-              expect(said.reservation.standings).toEqual(wanted.reservation.standings)
-              if (end === 'settle') for (const one of [said, wanted]) one.reservation.settle(DONE)
-              if (end === 'giveBack') for (const one of [said, wanted]) one.reservation.giveBack()
-            } else if (!said.taken && !wanted.taken)
-              expect(remaining(said.standings)).toEqual(remaining(wanted.standings))
-            await expect
-              .poll(async () => remaining(await ledger.look(claims, now)), { interval: 2 })
-              .toEqual(remaining(model.look(claims, now)))
-          }
-        }),
-        { numRuns: 40 },
-      )
-    })
-
     if (!shared) return
 
     const twoLedgers = async (): Promise<[SharedLedger, SharedLedger]> => {
@@ -294,13 +154,16 @@ for (const [engine, { open, shared }] of Object.entries(everyStore())) {
 
     it('charges what was admitted without the store, whatever the limits are', async () => {
       const [ledger, other] = await twoLedgers()
-      const bills = [{ name: 'x', amount: 5, limit: 1, endsAt: NOON + MINUTE }]
+      const bills = [undefined, MINUTE].map(rollingMs => ({
+        ...{ name: 'x', amount: 5, limit: 1, endsAt: NOON + MINUTE, rollingMs },
+      }))
       const order = { id: newId(NOON), force: true, bills }
-      const taken = { refusedBy: undefined, counts: [{ used: 5, endsAt: NOON + MINUTE }] }
+      const count = { used: 5, endsAt: NOON + MINUTE }
+      const taken = { refusedBy: undefined, counts: [count, count], fitsAt: undefined }
       expect(await ledger.charge(order, NOON)).toEqual(taken)
       // A store that may lose an answer is asked again, and has charged it once.
       if (engine === 'redis') expect(await ledger.charge(order, NOON)).toEqual(taken)
-      other.settle({ ...order, id: 'unknown' }, taken, [0])
+      other.settle({ ...order, id: 'unknown' }, taken, [0, 0])
     })
 
     it('knows how many gateways share it', async () => {

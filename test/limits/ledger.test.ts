@@ -6,22 +6,7 @@ import {
   type Reservation,
 } from '../../src/limits/ledger.ts'
 import { DONE, ONE } from '../support/amounts.ts'
-import { chance } from '../support/random.ts'
-
-const MINUTE = 60_000
-const NOON = Date.parse('2026-01-01T12:00:00Z')
-
-const requests = (members: Partial<Claim> = {}): Claim => ({
-  name: 'rpm',
-  key: 'ana',
-  unit: 'requests',
-  limit: 2,
-  window: { ms: MINUTE },
-  observe: false,
-  ...members,
-})
-const streams = (members: Partial<Claim> = {}): Claim =>
-  requests({ name: 'streams', unit: 'concurrency', window: undefined, ...members })
+import { MINUTE, NOON, requests, streams } from '../support/ledgers.ts'
 
 function taken(ledger: Ledger, claims: readonly Claim[], now = NOON): Reservation {
   const taking = ledger.take(claims, ONE, now)
@@ -34,26 +19,6 @@ const left = (ledger: Ledger, claim: Claim, now = NOON): number | undefined =>
   ledger.look([claim], now)[0]?.remaining
 
 describe('a window', () => {
-  it('begins with its first request, holds its first instant and not its last', () => {
-    const ledger = createLedger()
-    expect(taken(ledger, [requests({ limit: 1 })]).standings[0]).toMatchObject({
-      remaining: 0,
-      resetsAt: NOON + MINUTE,
-    })
-    expect(isTaken(ledger, [requests({ limit: 1 })], NOON)).toBe(false)
-    expect(isTaken(ledger, [requests({ limit: 1 })], NOON + MINUTE - 1)).toBe(false)
-    expect(isTaken(ledger, [requests({ limit: 1 })], NOON + MINUTE)).toBe(true)
-  })
-
-  it('does not move with later requests, or with refused ones', () => {
-    const ledger = createLedger()
-    taken(ledger, [requests()])
-    taken(ledger, [requests()], NOON + 30_000)
-    const refused = ledger.take([requests()], ONE, NOON + 59_999)
-    expect(refused).toMatchObject({ taken: false, refusedBy: { remaining: 0, resetsAt: NOON + MINUTE } })
-    expect(left(ledger, requests(), NOON + MINUTE)).toBe(2)
-  })
-
   it('longer than a Node timer can hold still counts', () => {
     const ledger = createLedger()
     const claim = requests({ limit: 1, window: { ms: 400 * 86_400_000 } })
@@ -264,76 +229,5 @@ describe('memory', () => {
     for (let count = 0; count < 1000; count++)
       taken(ledger, [streams({ key: `caller-${count}` })]).settle(DONE)
     expect(ledger.size()).toBe(0)
-  })
-})
-
-/**
- * Many callers at once, in an order made by chance: whatever happens, no window lets more through
- * than its limit, and nothing is held when nobody runs.
- */
-describe.each(Array.from({ length: 16 }, (_, seed) => seed + 1))('with interleavings by seed %d', seed => {
-  const WINDOW = 100
-  const limits = [
-    { name: 'r', unit: 'requests', limit: 5, window: { ms: WINDOW } },
-    { name: 'wide', unit: 'requests', limit: 9, window: { ms: 3 * WINDOW } },
-    { name: 'c', unit: 'concurrency', limit: 3, window: undefined },
-  ] as const
-
-  it('never admits more than the limit, and holds nothing in the end', () => {
-    const { integer, pick } = chance(seed)
-    const ledger = createLedger()
-    const running: { reservation: Reservation; claims: Claim[] }[] = []
-    /** What the test itself counts, by counter: the window's end, and what was admitted and not undone. */
-    const windows = new Map<string, { endsAt: number; admitted: number }>()
-    let now = NOON
-    let held = 0
-
-    for (let step = 0; step < 600; step++) {
-      now += integer(12)
-      const what = integer(10)
-      if (what < 6 || running.length === 0) {
-        const key = pick(['ana', 'bob'])
-        const claims = limits.filter(() => integer(4) > 0).map(limit => ({ ...limit, key, observe: false }))
-        const before = claims.map(claim => left(ledger, claim, now))
-        const taking = ledger.take(claims, ONE, now)
-        if (!taking.taken) {
-          expect(claims.map(claim => left(ledger, claim, now))).toEqual(before)
-          expect(before).toContain(0)
-          continue
-        }
-        running.push({ reservation: taking.reservation, claims })
-        for (const { claim, remaining, resetsAt } of taking.reservation.standings) {
-          expect(remaining).toBeGreaterThanOrEqual(0)
-          if (claim.unit === 'concurrency') held++
-          if (resetsAt === undefined) continue
-          const name = `${claim.name} ${claim.key} ${resetsAt}`
-          const window = windows.get(name) ?? { endsAt: resetsAt, admitted: 0 }
-          window.admitted++
-          windows.set(name, window)
-          expect(now).toBeLessThan(resetsAt)
-        }
-      } else {
-        const [{ reservation, claims }] = running.splice(integer(running.length), 1) as [
-          (typeof running)[number],
-        ]
-        const undone = what === 9
-        if (undone) reservation.giveBack()
-        else reservation.settle(DONE)
-        if (integer(2)) reservation.settle(DONE)
-        if (integer(2)) reservation.giveBack()
-        for (const { claim, resetsAt } of reservation.standings) {
-          const window = windows.get(`${claim.name} ${claim.key} ${resetsAt}`)
-          if (undone && window) window.admitted--
-        }
-        held -= claims.filter(claim => claim.unit === 'concurrency').length
-      }
-      const beyond = [...windows].filter(([name, { admitted }]) => admitted > (name.startsWith('r ') ? 5 : 9))
-      expect(beyond).toEqual([])
-      const free = ['ana', 'bob'].map(key => left(ledger, { ...limits[2], key, observe: false }, now) ?? 0)
-      expect(3 - (free[0] ?? 0) + 3 - (free[1] ?? 0)).toBe(held)
-    }
-
-    for (const { reservation } of running) reservation.settle(DONE)
-    for (const key of ['ana', 'bob']) expect(left(ledger, { ...limits[2], key, observe: false }, now)).toBe(3)
   })
 })
