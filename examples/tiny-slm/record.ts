@@ -92,7 +92,11 @@ export function createRecord(): Record {
     last = { method, path, headers, raw_headers: rawHeaders, body_sha256: null, body: null }
     counts.requests++
     counts.in_flight++
+    // Half of the connection is enough: who has ended it does not wait for more.
+    const leave = (): void => gone.abort()
+    request.socket.once('end', leave)
     response.on('close', () => {
+      request.socket.off('end', leave)
       counts.in_flight--
       counts[call.spoilt ? 'failed' : response.writableFinished ? 'completed' : 'aborted']++
       gone.abort()

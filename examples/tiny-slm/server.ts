@@ -252,8 +252,9 @@ export async function startTinySlm(options: TinySlmOptions = {}): Promise<TinySl
       const step = pieces.next()
       if (step.done) return { finish: step.value, tokens }
       tokens += step.value.tokens
-      record.generated(step.value.tokens)
       await pause(began, tokens, call.signal)
+      // Its time has passed, and somebody is there to get it.
+      record.generated(step.value.tokens)
       if (step.value.text !== '') await emit(step.value.text)
     }
   }

@@ -11,9 +11,11 @@ import { createUsageFilter } from '../limits/usage-filter.ts'
 import { createUsageReader, type UsageReader } from '../limits/usage-reader.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { discard } from '../upstreams/call.ts'
+import { ClientLeft } from '../upstreams/client-left.ts'
 import { conversationOf } from '../upstreams/conversation.ts'
 import type { Deadlines, Watched } from '../upstreams/deadlines.ts'
 import { type Answered, type ForwardNeeds, forward } from '../upstreams/forward.ts'
+import { linger } from '../upstreams/linger.ts'
 import { type Relayed, relay } from '../upstreams/relay.ts'
 import { retryAfterMs } from '../upstreams/retry-after.ts'
 import { reportsNoUsage, rewrittenBody } from '../upstreams/rewrite.ts'
@@ -45,9 +47,25 @@ export function createPassage(needs: PassageNeeds): Passage {
 
   async function through(visit: Visit, facts: RequestFacts, decision: Decision): Promise<void> {
     const answered = await send(visit, facts, decision)
+    if (answered.readUntil !== undefined) await leaveBehind(visit, answered, facts)
     visit.firstByteMs = performance.now() - visit.began
     refuseFailure(answered)
     await answerWith(visit, answered, facts, decision)
+  }
+
+  /** An answer that began when nobody waited for it any more: what came of it is charged. */
+  async function leaveBehind(visit: Visit, answered: Answered, facts: RequestFacts): Promise<never> {
+    const usage = createUsageReader(protocolOf(answered.answer) !== undefined)
+    await new Promise<void>(onOver =>
+      linger(
+        answered,
+        { deadlines, now, count: usage.push, onOver },
+        answered.answer.read.bind(answered.answer),
+      ),
+    )
+    visit.usage = measured(visit, facts, answered, usage)
+    visit.settle()
+    throw new ClientLeft()
   }
 
   function send(visit: Visit, facts: RequestFacts, { rewrite, priority }: Decision): Promise<Answered> {
@@ -128,6 +146,7 @@ export function createPassage(needs: PassageNeeds): Passage {
         kept?.push(passed)
         return passed
       },
+      count: usage.push,
       rest: () => filter?.end() ?? NOTHING_LEFT,
     })
     // What it stood on ended while the first byte was on its way.

@@ -5,6 +5,7 @@ import { GatewayError } from '../contract/errors.ts'
 import type { Answer, Carrier, UpstreamCall, UpstreamRequest } from './call.ts'
 import { type AbortSignalLike, ClientLeft } from './client-left.ts'
 import type { Deadlines, Watched } from './deadlines.ts'
+import { LINGER_MS } from './linger.ts'
 import type { Timeouts } from './pools.ts'
 import type { Target } from './target.ts'
 
@@ -28,7 +29,10 @@ export type Attempt = Head | Failure
 
 export interface Head {
   readonly answer: Answer
+  /** Nobody waits for it any more: it is only read, to be counted, and until then at the latest. */
+  readonly readUntil: number | undefined
   abort(): void
+  leave(): boolean
 }
 
 export interface Failure {
@@ -64,11 +68,13 @@ function attemptOnce(
   return new Promise(resolve => {
     let call: UpstreamCall | undefined
     let connected = false
+    let readUntil: number | undefined
     const watched: Watched = {
       dueAt: Math.min(totalBy, now() + timeouts.connect),
       onDue(at) {
         call?.abort()
-        finish(fault(connected || at >= totalBy ? tooSlow(target) : connectTimeout()))
+        if (readUntil !== undefined) finish(fault(new ClientLeft()))
+        else finish(fault(connected || at >= totalBy ? tooSlow(target) : connectTimeout()))
       },
     }
 
@@ -84,8 +90,10 @@ function attemptOnce(
 
     if (left.aborted) return resolve(fault(new ClientLeft()))
     left.onAbort = () => {
-      call?.abort()
-      finish(fault(new ClientLeft()))
+      if (readUntil !== undefined) return
+      readUntil = now() + LINGER_MS
+      watched.dueAt = readUntil
+      if (!call?.leave()) finish(fault(new ClientLeft()))
     }
     deadlines.watch(watched)
     call = carrier.send(target, asked.request, {
@@ -93,8 +101,12 @@ function attemptOnce(
         connected = true
         watched.dueAt = Math.min(totalBy, now() + timeouts.firstByte)
       },
-      onAnswer: answer => finish({ answer, abort: () => call?.abort() }),
-      onError: (error, reused) => finish(fault(error, reused && CLOSED_BEFORE.has(error.code ?? ''))),
+      onAnswer: answer =>
+        finish({ answer, readUntil, abort: () => call?.abort(), leave: () => call?.leave() ?? false }),
+      onError(error, reused) {
+        if (readUntil !== undefined) finish(fault(new ClientLeft()))
+        else finish(fault(error, reused && CLOSED_BEFORE.has(error.code ?? '')))
+      },
     })
   })
 }

@@ -24,6 +24,11 @@ export interface UpstreamEvents {
 
 export interface UpstreamCall {
   abort(): void
+  /**
+   * Ends our half of the connection: the server sees that nobody listens any more and stops, and what it
+   * had sent by then still comes. @returns False where nothing can come any more: then it was aborted.
+   */
+  leave(): boolean
 }
 
 /** Sends requests to targets. */

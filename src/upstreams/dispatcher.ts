@@ -5,7 +5,8 @@
  * One client holds one connection, and the last one used is the first to be used again, so that what a
  * server closes is mostly what is not needed.
  */
-import { Client, type Dispatcher } from 'undici'
+import type { Socket } from 'node:net'
+import { buildConnector, Client, type Dispatcher } from 'undici'
 import {
   type Answer,
   type AnswerReader,
@@ -26,6 +27,7 @@ const KEPT_MS = 4000
 interface Line {
   readonly client: Client
   readonly home: Line[]
+  socket: Socket | undefined
   /** Has served since it was connected. */
   used: boolean
   connectedAt: number
@@ -44,15 +46,20 @@ export function createDispatcher(now: () => number): Carrier {
   }
 
   function connect({ url, tls }: Origin, home: Line[]): Line {
+    const connector = buildConnector({ timeout: 0, ...tlsOptions(tls) })
     const client = new Client(url.origin, {
       pipelining: 1,
       keepAliveTimeout: KEPT_MS,
       // Whoever waits for an answer knows for how long.
       headersTimeout: 0,
       bodyTimeout: 0,
-      connect: { timeout: 0, ...tlsOptions(tls) },
+      connect: (options, callback) =>
+        connector(options, (...outcome) => {
+          line.socket = outcome[1] ?? undefined
+          callback(...outcome)
+        }),
     })
-    const line: Line = { client, home, used: false, connectedAt: now() }
+    const line: Line = { client, home, socket: undefined, used: false, connectedAt: now() }
     open.add(client)
     client.on('connect', () => {
       line.connectedAt = now()
@@ -129,6 +136,7 @@ class Call implements UpstreamCall, Answer, Dispatcher.DispatchHandler {
   /** What came before there was a reader. */
   #early: Buffer[] = []
   #state: 'waiting' | 'answering' | 'whole' | 'broken' = 'waiting'
+  #left = false
 
   constructor(
     private readonly events: UpstreamEvents,
@@ -160,7 +168,8 @@ class Call implements UpstreamCall, Answer, Dispatcher.DispatchHandler {
   onResponseEnd(): void {
     if (this.#state !== 'answering') return
     this.#state = 'whole'
-    this.release(this.line)
+    if (this.#left) this.drop(this.line)
+    else this.release(this.line)
     this.#reader?.onEnd()
   }
 
@@ -197,6 +206,18 @@ class Call implements UpstreamCall, Answer, Dispatcher.DispatchHandler {
     if (this.#state === 'whole' || this.#state === 'broken') return
     this.#reader = undefined
     this.#break()
+  }
+
+  leave(): boolean {
+    const { socket } = this.line
+    if (this.#state === 'whole' || this.#state === 'broken') return false
+    if (this.#controller === undefined || socket === undefined) {
+      this.abort()
+      return false
+    }
+    this.#left = true
+    socket.end()
+    return true
   }
 
   #break(): void {

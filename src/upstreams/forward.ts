@@ -78,6 +78,7 @@ export async function forward(request: ForwardRequest, needs: ForwardNeeds): Pro
       needs,
     )
     if ('answer' in attempt) {
+      if (attempt.readUntil !== undefined) return { ...attempt, target, pool }
       countFirstByte(target.state, now() - sentAt, now())
       const another = judged(attempt.answer, place)
       if (!another) return { ...attempt, target, pool }

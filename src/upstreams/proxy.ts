@@ -165,6 +165,12 @@ class Call implements UpstreamCall {
     this.#over = true
     this.#upstream?.destroy()
   }
+
+  /** What has no body makes no model generate: nothing of its answer need be counted. */
+  leave(): boolean {
+    this.abort()
+    return false
+  }
 }
 
 function answerOf(answer: http.IncomingMessage): Answer {

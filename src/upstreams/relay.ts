@@ -2,14 +2,15 @@
  * Relay: passes an answer on as it comes, with back-pressure both ways, and holds back its last
  * byte until the outcome is on record.
  *
- * Whoever ends first ends the other: a client that leaves ends the upstream call at once, and an
- * answer that breaks off is ended in the client's own protocol, so that an SDK raises instead of
- * taking half an answer for a whole one.
+ * Whoever ends first ends the other: a client that leaves ends the upstream call at once, though what
+ * the server had sent by then is still counted; and an answer that breaks off is ended in the client's
+ * own protocol, so that an SDK raises instead of taking half an answer for a whole one.
  */
 import type { ServerResponse } from 'node:http'
 import type { Head } from './attempt.ts'
-import type { Answer } from './call.ts'
+import type { Answer, AnswerReader } from './call.ts'
 import type { Deadlines, Watched } from './deadlines.ts'
+import { linger } from './linger.ts'
 import type { Timeouts } from './pools.ts'
 import { endingOf, protocolOf } from './stream-protocol.ts'
 
@@ -41,6 +42,8 @@ export interface RelayNeeds {
   readonly stop: StopHandle
   /** Sees each part as it passes, and says what of it goes on. */
   pass(part: Buffer): Buffer
+  /** Sees what came and is not passed on: the server had sent it before it knew that it is not wanted. */
+  count(part: Buffer): void
   /** What was held back of the last part. */
   rest(): Buffer
 }
@@ -51,11 +54,8 @@ export interface StopHandle {
 }
 
 /** @param response - Its head was written. @returns When the answer is over but for its last byte. */
-export function relay(
-  { answer, abort }: Head,
-  response: ServerResponse,
-  needs: RelayNeeds,
-): Promise<Relayed> {
+export function relay(head: Head, response: ServerResponse, needs: RelayNeeds): Promise<Relayed> {
+  const { answer, abort } = head
   const protocol = protocolOf(answer)
   const length = lengthOf(answer)
   let bytesOut = 0
@@ -66,27 +66,46 @@ export function relay(
     let over = false
     let faulty = false
     let paused = false
+    let reader: AnswerReader = { onPart: pass, onEnd: () => close('completed'), onBroken: broken }
     const watched: Watched = {
       dueAt: Math.min(needs.now() + needs.timeouts.idle, needs.totalBy),
       onDue(at) {
         if (at >= needs.totalBy) end('upstream_failed')
         else if (paused) end('client_closed')
-        else broken()
+        else silent()
       },
     }
 
-    function broken(): void {
-      faulty = !over
-      end('upstream_failed')
+    function silent(): void {
+      abort()
+      broken()
     }
 
+    function broken(): void {
+      faulty = true
+      close('upstream_failed')
+    }
+
+    /** What was on its way is read first, so that it is in the record. */
     function end(how: RelayEnd): void {
       if (over) return
+      settle()
+      const needed = { ...needs, onOver: () => close(how) }
+      linger(head, needed, rest => {
+        reader = rest
+      })
+    }
+
+    function close(how: RelayEnd): void {
+      settle()
+      resolve({ end: how, faulty, bytesOut, finish: () => finish(how), cut: () => response.destroy() })
+    }
+
+    /** Nothing more is passed on. */
+    function settle(): void {
       over = true
       needs.deadlines.forget(watched)
       needs.stop.stop = undefined
-      if (how !== 'completed') abort()
-      resolve({ end: how, faulty, bytesOut, finish: () => finish(how), cut: () => response.destroy() })
     }
 
     function finish(how: RelayEnd): void {
@@ -128,7 +147,11 @@ export function relay(
     needs.stop.stop = end
     needs.deadlines.watch(watched)
     response.once('close', () => end('client_closed'))
-    answer.read({ onPart: pass, onEnd: () => end('completed'), onBroken: broken })
+    answer.read({
+      onPart: part => reader.onPart(part),
+      onEnd: () => reader.onEnd(),
+      onBroken: () => reader.onBroken(),
+    })
     if (response.destroyed) end('client_closed')
   })
 }
