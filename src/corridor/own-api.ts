@@ -57,6 +57,8 @@ const MOST_LIMITS = 100
 interface Named {
   readonly revision: string
   readonly claims: Map<string, Claim>
+  /** Those that came last, which stand last. */
+  newest: readonly Claim[]
 }
 
 export function createOwnApi({ ledger, pools, questions, accessApi }: OwnApiNeeds): OwnApi {
@@ -114,7 +116,10 @@ export function createOwnApi({ ledger, pools, questions, accessApi }: OwnApiNeed
     remember(principal, claims, revision) {
       if (claims.length === 0) return
       const known = latest.get(principal)
-      const named = known?.revision === revision ? known : { revision, claims: new Map<string, Claim>() }
+      if (known?.newest === claims && known.revision === revision) return
+      const named: Named =
+        known?.revision === revision ? known : { revision, claims: new Map(), newest: claims }
+      named.newest = claims
       for (const claim of claims) {
         const name = nameOf(claim)
         named.claims.delete(name)

@@ -57,9 +57,14 @@ export function admit(
   }
 }
 
+/** The same decision is common, and its limits are the same list then. */
+const known = new WeakMap<readonly Limit[], readonly Claim[]>()
+
 /** A decision's limits, ready to be counted. */
-export function claimsOf(limits: readonly Limit[]): Claim[] {
-  return limits.map(limit => ({
+export function claimsOf(limits: readonly Limit[]): readonly Claim[] {
+  const before = known.get(limits)
+  if (before) return before
+  const claims = limits.map(limit => ({
     name: limit.name,
     key: limit.key,
     unit: limit.unit,
@@ -67,6 +72,8 @@ export function claimsOf(limits: readonly Limit[]): Claim[] {
     window: limit.window === undefined ? undefined : windowOf(limit.window, limit.timezone ?? 'UTC'),
     observe: limit.mode === 'observe',
   }))
+  known.set(limits, claims)
+  return claims
 }
 
 function windowOf(text: string, zone: string): Window {

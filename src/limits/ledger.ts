@@ -220,7 +220,17 @@ export function standing(
   return { claim, remaining, resetsAt: endsAt }
 }
 
+const names = new WeakMap<Claim, string>()
+
 /** `limit` is compared and not part of the name, so raising or lowering it counts at once. */
-export function nameOf({ name, unit, window, key }: Claim): string {
+export function nameOf(claim: Claim): string {
+  const known = names.get(claim)
+  if (known !== undefined) return known
+  const name = newName(claim)
+  names.set(claim, name)
+  return name
+}
+
+function newName({ name, unit, window, key }: Claim): string {
   return `${name}\n${unit}\n${window === undefined ? '' : 'ms' in window ? window.ms : `${window.calendar} ${window.zone}`}\n${key}`
 }

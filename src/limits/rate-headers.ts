@@ -10,28 +10,43 @@ import type { Standing } from './ledger.ts'
 
 /** @returns No headers when there are no limits. */
 export function rateHeaders(standings: readonly Standing[], now: EpochMs): Record<string, string> {
-  const shown = standings.filter(standing => !standing.claim.observe)
-  if (shown.length === 0) return {}
-  const headers: Record<string, string> = {
-    ratelimit: shown.map(standing => rateLimit(standing, now)).join(', '),
-    'ratelimit-policy': shown.map(rateLimitPolicy).join(', '),
+  const tightest: Partial<Record<Kind, Standing>> = {}
+  let limits = ''
+  let policies = ''
+  let isShare = false
+  for (const standing of standings) {
+    const { claim } = standing
+    if (claim.observe) continue
+    const gap = limits && ', '
+    limits += gap + rateLimit(standing, now)
+    policies += gap + rateLimitPolicy(standing)
+    isShare ||= standing.share === true
+    const kind = KIND_OF[claim.unit]
+    if (kind && isTighter(standing, tightest[kind])) tightest[kind] = standing
   }
-  for (const [kind, units] of Object.entries(KINDS)) {
-    const tightest = tightestOf(shown.filter(({ claim }) => units.includes(claim.unit)))
-    if (!tightest) continue
-    headers[`x-ratelimit-limit-${kind}`] = String(Math.floor(tightest.claim.limit))
-    headers[`x-ratelimit-remaining-${kind}`] = String(tightest.remaining)
-    headers[`x-ratelimit-reset-${kind}`] = `${secondsLeft(tightest, now)}s`
+  if (limits === '') return {}
+  const headers: Record<string, string> = { ratelimit: limits, 'ratelimit-policy': policies }
+  for (const kind of KINDS) {
+    const standing = tightest[kind]
+    if (!standing) continue
+    headers[`x-ratelimit-limit-${kind}`] = String(Math.floor(standing.claim.limit))
+    headers[`x-ratelimit-remaining-${kind}`] = String(standing.remaining)
+    headers[`x-ratelimit-reset-${kind}`] = `${secondsLeft(standing, now)}s`
   }
   // What is left is of this gateway's share, while it cannot ask the others.
-  if (shown.some(({ share }) => share)) headers['x-ratelimit-scope'] = 'gateway'
+  if (isShare) headers['x-ratelimit-scope'] = 'gateway'
   return headers
 }
 
 /** What OpenAI's clients know of. */
-const KINDS: Readonly<Record<string, readonly Unit[]>> = {
-  requests: ['requests'],
-  tokens: ['tokens', 'input_tokens', 'output_tokens'],
+const KINDS = ['requests', 'tokens'] as const
+type Kind = (typeof KINDS)[number]
+
+const KIND_OF: Readonly<Partial<Record<Unit, Kind>>> = {
+  requests: 'requests',
+  tokens: 'tokens',
+  input_tokens: 'tokens',
+  output_tokens: 'tokens',
 }
 
 function rateLimit(standing: Standing, now: EpochMs): string {
@@ -57,9 +72,11 @@ const USUAL_MS = {
   calendar_month: 30 * DAY_MS,
 } as const
 
-/** The one of which least is left; of two alike, the one that takes longer to refill. */
-function tightestOf(standings: readonly Standing[]): Standing | undefined {
-  return [...standings].sort((a, b) => a.remaining - b.remaining || (b.resetsAt ?? 0) - (a.resetsAt ?? 0))[0]
+/** Less is left of it; of two alike, it takes longer to refill. */
+function isTighter(one: Standing, other: Standing | undefined): boolean {
+  if (other === undefined) return true
+  if (one.remaining !== other.remaining) return one.remaining < other.remaining
+  return (one.resetsAt ?? 0) > (other.resetsAt ?? 0)
 }
 
 function secondsLeft({ resetsAt }: Standing, now: EpochMs): number {
