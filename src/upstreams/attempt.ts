@@ -46,68 +46,67 @@ export interface Failure {
  * A kept connection that the server had closed meanwhile says nothing about the request or the
  * server: it is sent once more, over a new one.
  */
-export async function attemptOn(
-  target: Target,
-  asked: AttemptRequest,
-  needs: AttemptNeeds,
-): Promise<Attempt> {
-  const first = await attemptOnce(target, asked, needs)
-  if (!('stale' in first) || !first.stale) return first
-  needs.carrier.closeIdle(target)
-  return attemptOnce(target, asked, needs)
+export function attemptOn(target: Target, asked: AttemptRequest, needs: AttemptNeeds): Promise<Attempt> {
+  return new Promise(resolve => {
+    attemptOnce(target, asked, needs, first => {
+      if (!('stale' in first) || !first.stale) return resolve(first)
+      needs.carrier.closeIdle(target)
+      attemptOnce(target, asked, needs, resolve)
+    })
+  })
 }
 
 type Once = Head | (Failure & { readonly stale: boolean })
 
+/** @param done - Called once. */
 function attemptOnce(
   target: Target,
   asked: AttemptRequest,
   { carrier, deadlines, now }: AttemptNeeds,
-): Promise<Once> {
+  done: (once: Once) => void,
+): void {
   const { timeouts, totalBy, left } = asked
-  return new Promise(resolve => {
-    let call: UpstreamCall | undefined
-    let connected = false
-    let readUntil: number | undefined
-    const watched: Watched = {
-      dueAt: Math.min(totalBy, now() + timeouts.connect),
-      onDue(at) {
-        call?.abort()
-        if (readUntil !== undefined) finish(fault(new ClientLeft()))
-        else finish(fault(connected || at >= totalBy ? tooSlow(target) : connectTimeout()))
-      },
-    }
+  let call: UpstreamCall | undefined
+  let connected = false
+  let readUntil: number | undefined
+  const watched: Watched = {
+    dueAt: Math.min(totalBy, now() + timeouts.connect),
+    onDue(at) {
+      call?.abort()
+      if (readUntil !== undefined) finish(fault(new ClientLeft()))
+      else finish(fault(connected || at >= totalBy ? tooSlow(target) : connectTimeout()))
+    },
+  }
 
-    function fault(error: NodeJS.ErrnoException, stale = false): Once {
-      return { error, connected, stale }
-    }
+  function fault(error: NodeJS.ErrnoException, stale = false): Once {
+    return { error, connected, stale }
+  }
 
-    function finish(attempt: Once): void {
-      deadlines.forget(watched)
-      left.onAbort = undefined
-      resolve(attempt)
-    }
+  function finish(attempt: Once): void {
+    deadlines.forget(watched)
+    left.onAbort = undefined
+    done(attempt)
+  }
 
-    if (left.aborted) return resolve(fault(new ClientLeft()))
-    left.onAbort = () => {
-      if (readUntil !== undefined) return
-      readUntil = now() + LINGER_MS
-      watched.dueAt = readUntil
-      if (!call?.leave()) finish(fault(new ClientLeft()))
-    }
-    deadlines.watch(watched)
-    call = carrier.send(target, asked.request, {
-      onConnected() {
-        connected = true
-        watched.dueAt = Math.min(totalBy, now() + timeouts.firstByte)
-      },
-      onAnswer: answer =>
-        finish({ answer, readUntil, abort: () => call?.abort(), leave: () => call?.leave() ?? false }),
-      onError(error, reused) {
-        if (readUntil !== undefined) finish(fault(new ClientLeft()))
-        else finish(fault(error, reused && CLOSED_BEFORE.has(error.code ?? '')))
-      },
-    })
+  if (left.aborted) return done(fault(new ClientLeft()))
+  left.onAbort = () => {
+    if (readUntil !== undefined) return
+    readUntil = now() + LINGER_MS
+    watched.dueAt = readUntil
+    if (!call?.leave()) finish(fault(new ClientLeft()))
+  }
+  deadlines.watch(watched)
+  call = carrier.send(target, asked.request, {
+    onConnected() {
+      connected = true
+      watched.dueAt = Math.min(totalBy, now() + timeouts.firstByte)
+    },
+    onAnswer: answer =>
+      finish({ answer, readUntil, abort: () => call?.abort(), leave: () => call?.leave() ?? false }),
+    onError(error, reused) {
+      if (readUntil !== undefined) finish(fault(new ClientLeft()))
+      else finish(fault(error, reused && CLOSED_BEFORE.has(error.code ?? '')))
+    },
   })
 }
 

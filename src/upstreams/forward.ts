@@ -61,7 +61,8 @@ export async function forward(request: ForwardRequest, needs: ForwardNeeds): Pro
   const tried = new Set<TargetState>()
   let retriesLeft = Math.max(...request.pools.map(({ retry }) => retry.attempts))
   request.pools[0]?.retries.count()
-  let place = await firstPlace()
+  // Nearly always there is one, and then nothing is waited for.
+  let place = placeAtOnce() ?? (await firstPlace())
   for (;;) {
     const { target, pool } = place
     tried.add(target.state)
@@ -100,6 +101,11 @@ export async function forward(request: ForwardRequest, needs: ForwardNeeds): Pro
   function wishFor(pool: Pool) {
     const { principal, priority, model, left } = request
     return { tried, principal, priority, model, left, key: request.keyFor(pool), totalBy: totalBy(pool) }
+  }
+
+  function placeAtOnce(): Place | undefined {
+    const [pool] = request.left.aborted ? [] : request.pools
+    return pool && places.takeNow(pool, wishFor(pool))
   }
 
   /** @param last - Why another place is looked for. */

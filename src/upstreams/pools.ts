@@ -205,6 +205,8 @@ export function createPools({ now, random, queued, readTls }: PoolsNeeds): Pools
     healthy: ({ state }) => isStanding(state, now()) && !state.unreachable,
     pick(pool, { tried, model, key }) {
       const at = now()
+      const [only, another] = pool.targets
+      if (only && !another) return pickOnly(only, tried, at)
       const untried = pool.targets.filter(target => !tried.has(target.state))
       const standing = untried.filter(target => isStanding(target.state, at))
       // When none stands, asking one of them beats refusing everybody; but an open breaker is obeyed.
@@ -220,6 +222,13 @@ export function createPools({ now, random, queued, readTls }: PoolsNeeds): Pools
     rests: ({ state }, forMs) => letRest(state, forMs, now()),
     checked: (state, passed, thresholds) => countCheck(state, passed, thresholds, now()),
   }
+}
+
+/** As if it had been chosen among several. */
+function pickOnly(target: Target, tried: ReadonlySet<TargetState>, at: number): Target | 'busy' | undefined {
+  const { state } = target
+  if (tried.has(state) || (!isStanding(state, at) && isOpen(state, at))) return undefined
+  return hasSlot(target, at) ? target : 'busy'
 }
 
 /** What is there already, or else is made and kept. */

@@ -36,6 +36,9 @@ function inOrder(
   names: readonly string[],
   pools: Pick<Pools, 'named' | 'standing'>,
 ): readonly [Pool, ...Pool[]] {
+  const [name, another] = names
+  const only = another === undefined && name !== undefined ? pools.named(name) : undefined
+  if (only) return [only]
   const known = [...new Set(names)].map(name => pools.named(name)).filter(pool => pool !== undefined)
   const [first, ...others] = [
     ...known.filter(pool => pools.standing(pool)),
