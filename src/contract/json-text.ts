@@ -8,6 +8,8 @@ export interface JsonScan {
   /** Two readers could take two values for it. */
   readonly duplicateKey: boolean
   readonly depth: number
+  /** A number that is more than a double holds: infinity to one reader, an error to the next, exact to the third. */
+  readonly hugeNumber: boolean
   /** Of the outermost object, white space around the values included; empty when it is none. */
   readonly members: ReadonlyMap<string, TextRange>
 }
@@ -20,6 +22,10 @@ const OPEN_BRACE = 0x7b
 const CLOSE_BRACE = 0x7d
 const OPEN_BRACKET = 0x5b
 const CLOSE_BRACKET = 0x5d
+const ZERO = 0x30
+const NINE = 0x39
+/** `1e309` */
+const SHORTEST_HUGE = 5
 
 /**
  * @param text - Valid JSON.
@@ -31,6 +37,7 @@ export function scanJson(text: string, maxDepth = Number.POSITIVE_INFINITY): Jso
   const members = new Map<string, TextRange>()
   let depth = 0
   let duplicateKey = false
+  let hugeNumber = false
   let expectKey = false
   /** The member of the outermost object that is being read, and where its value begins. */
   let member: string | undefined
@@ -42,7 +49,14 @@ export function scanJson(text: string, maxDepth = Number.POSITIVE_INFINITY): Jso
   }
 
   for (let at = 0; at < text.length && depth <= maxDepth; at++) {
-    switch (text.charCodeAt(at)) {
+    const character = text.charCodeAt(at)
+    if (character >= ZERO && character <= NINE) {
+      const end = endOfNumber(text, at)
+      hugeNumber ||= end - at >= SHORTEST_HUGE && !Number.isFinite(Number(text.slice(at, end)))
+      at = end - 1
+      continue
+    }
+    switch (character) {
       case QUOTE: {
         const end = endOfString(text, at)
         if (expectKey) {
@@ -82,8 +96,17 @@ export function scanJson(text: string, maxDepth = Number.POSITIVE_INFINITY): Jso
         break
     }
   }
-  return { duplicateKey, depth, members }
+  return { duplicateKey, depth, hugeNumber, members }
 }
+
+/** Where the number ends that has a digit there: what may be part of one, as the text is valid. */
+function endOfNumber(text: string, start: number): number {
+  let end = start + 1
+  while (IN_NUMBER.has(text.charCodeAt(end))) end++
+  return end
+}
+
+const IN_NUMBER: ReadonlySet<number> = new Set([...'0123456789.eE+-'].map(sign => sign.charCodeAt(0)))
 
 /** Where the string that begins at a quote ends: the next quote that no odd run of backslashes escapes. */
 function endOfString(text: string, start: number): number {
