@@ -102,7 +102,7 @@ function audit(): string {
     requestedBy: '203.0.113.7',
     http: { method: 'POST', path: '/v1/chat/completions', status: 403 },
     revision: '1f0a',
-    labels: { app: 'sallyport' },
+    labels: '{"app":"sallyport"}',
     input: '{"request": {"model": "tiny"}}',
     result: '{"allow": false, "code": "outside_hours"}',
     principal: '{"id": "ci-bot"}',

@@ -17,8 +17,8 @@ export interface DecisionRecord {
   readonly requestedBy: string
   readonly http: { readonly method: string; readonly path: string; readonly status?: number }
   readonly revision: string | null
-  readonly labels: Readonly<Record<string, string>>
   /** JSON texts. */
+  readonly labels: string
   readonly input?: string | undefined
   readonly result?: string | undefined
   readonly principal?: string | undefined
@@ -57,7 +57,7 @@ export function decisionRecord(facts: DecisionRecord): string {
   const principal = facts.principal === undefined ? '' : `,"principal":${facts.principal}`
   const input = facts.input === undefined ? '' : `,"input":${facts.input}`
   const result = facts.result === undefined ? '' : `,"result":${facts.result}`
-  return `{"event":"decision","decision_id":"${facts.id}"${refused}${code}${error},"timestamp":"${iso(facts.at)}","request_id":${JSON.stringify(facts.requestId)}${trace},"path":"${facts.path}","requested_by":${JSON.stringify(facts.requestedBy)},"http":${JSON.stringify(facts.http)}${principal}${input}${result}${grants},"limits":${JSON.stringify(facts.limits)},"labels":${JSON.stringify(facts.labels)},"bundles":${bundles},"metrics":{"timer_policy_eval_ns":${facts.evalNs}},"erased":${JSON.stringify(facts.erased)}}`
+  return `{"event":"decision","decision_id":"${facts.id}"${refused}${code}${error},"timestamp":"${iso(facts.at)}","request_id":${JSON.stringify(facts.requestId)}${trace},"path":"${facts.path}","requested_by":${JSON.stringify(facts.requestedBy)},"http":${JSON.stringify(facts.http)}${principal}${input}${result}${grants},"limits":${JSON.stringify(facts.limits)},"labels":${facts.labels},"bundles":${bundles},"metrics":{"timer_policy_eval_ns":${facts.evalNs}},"erased":${JSON.stringify(facts.erased)}}`
 }
 
 export type Outcome =

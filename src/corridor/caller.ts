@@ -15,12 +15,12 @@ export interface CallerNeeds {
   readonly attempts: FailedAttempts | undefined
 }
 
-/** @throws GatewayError as `identify` does, and `rate_limited`. */
-export async function callerOf(
+/** @returns At once where nobody has to be asked. @throws GatewayError, also as a rejection: as `identify` does, and `rate_limited`. */
+export function callerOf(
   facts: RequestFacts,
   now: EpochMs,
   { methods, attempts }: CallerNeeds,
-): Promise<Principal> {
+): Principal | Promise<Principal> {
   const { headers, certificate } = facts
   const credentials = {
     authorization: headers.get('authorization'),
@@ -32,12 +32,16 @@ export async function callerOf(
     const wait = await attempts?.wait(addressGroup(facts.clientIp))
     if (wait !== undefined) throw tooMany(wait)
   }
-  try {
-    return await identify(credentials, now, methods, admitWork)
-  } catch (error) {
+  const failed = async (error: unknown): Promise<never> => {
     if (!isFailedAttempt(error)) throw error
     const wait = await attempts?.count(addressGroup(facts.clientIp))
     throw wait === undefined ? error : tooMany(wait, error)
+  }
+  try {
+    const principal = identify(credentials, now, methods, admitWork)
+    return principal instanceof Promise ? principal.catch(failed) : principal
+  } catch (error) {
+    return failed(error)
   }
 }
 

@@ -46,11 +46,14 @@ export function createPassage(needs: PassageNeeds): Passage {
   const { recorder, metrics, deadlines, expiries, now } = needs
 
   async function through(visit: Visit, facts: RequestFacts, decision: Decision): Promise<void> {
-    const answered = await send(visit, facts, decision)
+    // A stream that would not report its usage is asked to, and its client not told: what was used is accounted for.
+    const hidesUsage = reportsNoUsage(visit.body, facts.path)
+    const answered = await send(visit, facts, decision, hidesUsage)
+    visit.letGoOfBody()
     if (answered.readUntil !== undefined) await leaveBehind(visit, answered, facts)
     visit.firstByteMs = performance.now() - visit.began
     refuseFailure(answered)
-    await answerWith(visit, answered, facts, decision)
+    await answerWith(visit, answered, facts, decision, hidesUsage)
   }
 
   /** An answer that began when nobody waited for it any more: what came of it is charged. */
@@ -68,8 +71,13 @@ export function createPassage(needs: PassageNeeds): Passage {
     throw new ClientLeft()
   }
 
-  function send(visit: Visit, facts: RequestFacts, { rewrite, priority }: Decision): Promise<Answered> {
-    const body = rewrittenBody(visit.body, rewrite, facts.path, hidesUsage(visit, facts))
+  function send(
+    visit: Visit,
+    facts: RequestFacts,
+    { rewrite, priority }: Decision,
+    asksUsage: boolean,
+  ): Promise<Answered> {
+    const body = rewrittenBody(visit.body, rewrite, facts.path, asksUsage)
     const bodyLength = body?.length ?? (facts.method === 'GET' || facts.method === 'HEAD' ? undefined : 0)
     const sent = { headers: facts.headers, requestId: visit.requestId, bodyLength, rewrite: rewrite?.headers }
     return forward(
@@ -120,11 +128,13 @@ export function createPassage(needs: PassageNeeds): Passage {
     answered: Answered,
     facts: RequestFacts,
     decision: Decision,
+    hidesUsage: boolean,
   ): Promise<void> {
     const { answer, target, pool } = answered
-    const streamed = protocolOf(answer) !== undefined
+    const protocol = protocolOf(answer)
+    const streamed = protocol !== undefined
     const usage = createUsageReader(streamed)
-    const filter = protocolOf(answer) === 'sse' && hidesUsage(visit, facts) ? createUsageFilter() : undefined
+    const filter = protocol === 'sse' && hidesUsage ? createUsageFilter() : undefined
     const kept = contentOf(visit, needs.defaultContent()) === 'all' ? keeper() : undefined
     const firstByteSeconds = (visit.firstByteMs ?? 0) / 1000
     metrics.firstByte(pool.name, firstByteSeconds)
@@ -184,15 +194,12 @@ export function createPassage(needs: PassageNeeds): Passage {
     const { response } = visit
     // A target that says come back later, and not when.
     const later = TELLS_WHEN.has(answer.status) && answer.header('retry-after') === undefined
-    const own = {
-      ...visit.names,
-      ...rateHeaders(visit.standings, visit.now),
-      ...(later ? { 'retry-after': '1' } : {}),
-    }
-    response.writeHead(answer.status, [
-      ...answerHeaders(answer.rawHeaders, target.url),
-      ...Object.entries(own).flat(),
-    ])
+    const headers = answerHeaders(answer.rawHeaders, target.url)
+    headers.push('x-request-id', visit.requestId, 'x-decision-id', visit.id)
+    const rates = rateHeaders(visit.standings, visit.now)
+    for (const name in rates) headers.push(name, rates[name] as string)
+    if (later) headers.push('retry-after', '1')
+    response.writeHead(answer.status, headers)
     if (streamed) response.flushHeaders()
   }
 
@@ -227,11 +234,6 @@ export function createPassage(needs: PassageNeeds): Passage {
 
 const TELLS_WHEN: ReadonlySet<number> = new Set([429, 503])
 const NOTHING_LEFT = Buffer.alloc(0)
-
-/** A stream that would not report its usage is asked to, and its client not told: what was used is accounted for. */
-function hidesUsage(visit: Visit, facts: RequestFacts): boolean {
-  return reportsNoUsage(visit.body, facts.path)
-}
 
 /** What the server reported; else, of an answer that was generated, what passed. */
 function measured(

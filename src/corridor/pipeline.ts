@@ -118,7 +118,7 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
     // A write that fails is seen as a client that left.
     response.on('error', () => {})
     try {
-      await pass(visit, needs.settings()).catch((error: unknown) => refuse(visit, error))
+      await passOrRefuse(visit)
     } catch (fault) {
       log.error('fault', { decision_id: id, message: String(fault), stack: (fault as Error).stack })
       response.destroy()
@@ -126,7 +126,15 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
       visit.settle()
       visit.leaveTarget()
       visits.delete(visit)
-      void lookAtCeilings(visit)
+      if (visit.grounds.length > 0) void lookAtCeilings(visit)
+    }
+  }
+
+  async function passOrRefuse(visit: Visit): Promise<void> {
+    try {
+      await pass(visit, needs.settings())
+    } catch (error) {
+      await refuse(visit, error)
     }
   }
 
@@ -137,12 +145,14 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
     beginTrace(visit, needs.tracer)
     if (!revision) throw noPolicy()
     visit.trace?.begin('identify')
-    const principal = await callerOf(facts, visit.now, settings)
+    const identified = callerOf(facts, visit.now, settings)
+    const principal = identified instanceof Promise ? await identified : identified
     visit.principal = principal
     visit.trace?.end()
     visit.grants = needs.grants.of(principal, visit.now)
     const asker = { principal, revision, grants: visit.grants }
     const bytes = await readBody(visit.request, visit.response, settings.maxBodyBytes)
+    visit.bytesIn = bytes.length
     visit.body = bytes.length > 0 ? parseBody(bytes) : undefined
     if (isOwn(facts)) {
       const own = await ownApi.answer(visit, facts, asker, visit.body)
@@ -151,7 +161,8 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
     const decision = await permit(visit, facts, asker, settings)
     if (isModelList(facts)) return answerModels(visit, facts, asker)
     visit.pool = visit.pools[0]
-    await Promise.all([recorder.decision(visit), ...firstUses(visit, principal)])
+    const recorded = recorder.decision(visit)
+    await (visit.grounds.length > 0 ? Promise.all([recorded, ...firstUses(visit, principal)]) : recorded)
     // What it stands on has ended since it was decided.
     if (visit.endedBy) throw new ClientLeft()
     visit.trace?.begin('queue')
@@ -175,7 +186,7 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
       const own = claimsOf(decision.limits ?? [])
       ownApi.remember(asker.principal.id, own, asker.revision.id)
       const ceilings = visit.grounds.map(grant => ({ grant, claims: grantClaims(grant) }))
-      const claims = [...own, ...ceilings.flatMap(({ claims }) => claims)]
+      const claims = ceilings.length > 0 ? [...own, ...ceilings.flatMap(({ claims }) => claims)] : own
       visit.model = decision.rewrite?.model ?? visit.model
       // Before anything is taken: what no pool can serve costs nothing.
       if (!isModelList(facts)) visit.pools = route(decision, visit.model, pools)

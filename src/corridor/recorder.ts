@@ -66,6 +66,12 @@ export function createRecorder({
   now,
   defaultContent,
 }: RecorderNeeds): Recorder {
+  const ownLabels = JSON.stringify(labels)
+
+  function labelsText(further: Readonly<Record<string, string>> | undefined): string {
+    return further ? JSON.stringify({ ...labels, ...further }) : ownLabels
+  }
+
   async function decision(visit: Visit, refusal?: Refusal): Promise<void> {
     const { facts, described, decided, request } = visit
     const status = refusal?.told.status
@@ -85,7 +91,7 @@ export function createRecorder({
           ...(status === undefined ? {} : { status }),
         },
         revision: visit.revision?.id ?? null,
-        labels: { ...labels, ...decided?.decision.audit?.labels },
+        labels: labelsText(decided?.decision.audit?.labels),
         input: whole ? described?.whole() : described?.withoutContent,
         result: decided?.text,
         principal: visit.principal && principalText(visit.principal),
@@ -111,7 +117,7 @@ export function createRecorder({
         id: visit.id,
         at: now(),
         outcome: ending.outcome,
-        http: { status: ending.status, bytes_in: visit.body?.bytes.length ?? 0, bytes_out: ending.bytesOut },
+        http: { status: ending.status, bytes_in: visit.bytesIn, bytes_out: ending.bytesOut },
         pool: visit.pool?.name,
         target: visit.target?.state.url,
         usage: usage && {

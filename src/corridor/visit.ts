@@ -34,6 +34,8 @@ export class Visit implements AbortSignalLike, StopHandle, Rostered {
   principal: Principal | undefined
   body: RequestBody | undefined
   described: Description | undefined
+  /** Of the body, as it came. */
+  bytesIn = 0
   decided: Decided | undefined
   /** Nanoseconds. */
   evalNs = 0
@@ -95,7 +97,9 @@ export class Visit implements AbortSignalLike, StopHandle, Rostered {
 
   /** Charges what the answer took in place of what was reserved: once. */
   settle(): void {
-    this.reservation?.settle(usedAmounts(this.usage ?? NO_USAGE, this.price))
+    if (this.#settled || !this.reservation) return
+    this.#settled = true
+    this.reservation.settle(usedAmounts(this.usage ?? NO_USAGE, this.price))
   }
 
   /** A target is busy with this visit from now on. */
@@ -106,9 +110,18 @@ export class Visit implements AbortSignalLike, StopHandle, Rostered {
     this.target = place.target
   }
 
+  /** It was sent and is on record: an answer may take minutes, and the body much memory. */
+  letGoOfBody(): void {
+    this.body = undefined
+    if (!this.described) return
+    const { withoutContent } = this.described
+    this.described = { ...this.described, whole: () => withoutContent }
+  }
+
   leaveTarget(): void {
     this.#place?.leave()
   }
 
   #place: Place | undefined
+  #settled = false
 }

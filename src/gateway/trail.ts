@@ -118,7 +118,7 @@ export async function recordRefusedEarly(
       requestedBy: address,
       http: { method: '', path: '', status },
       revision: null,
-      labels,
+      labels: JSON.stringify(labels),
       erased: [],
       limits: [],
       evalNs: 0,

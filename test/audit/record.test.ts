@@ -10,7 +10,7 @@ const FACTS: DecisionRecord = {
   requestedBy: '203.0.113.7',
   http: { method: 'POST', path: '/v1/chat/completions' },
   revision: 'r1',
-  labels: { app: 'sallyport' },
+  labels: '{"app":"sallyport"}',
   input: '{"request":{"n":12345678901234567890}}',
   result: '{"allow":true}',
   principal: '{"id":"ana"}',

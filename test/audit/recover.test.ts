@@ -21,7 +21,7 @@ const decided = (id: string, code?: string): string =>
     requestedBy: '10.0.0.1',
     http: { method: 'POST', path: '/v1/chat/completions' },
     revision: 'r1',
-    labels: {},
+    labels: '{}',
     erased: [],
     limits: [],
     evalNs: 5,

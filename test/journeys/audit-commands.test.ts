@@ -31,7 +31,7 @@ function logIn(folder: string) {
         requestedBy: '10.0.0.1',
         http: { method: 'POST', path: '/v1/chat/completions', ...(code ? { status: 403 } : {}) },
         revision: 'r1',
-        labels: {},
+        labels: '{}',
         principal: JSON.stringify({ id: principal, team: 'search' }),
         input: JSON.stringify({ request: { model, operation: 'chat', stream: false } }),
         result: JSON.stringify({ allow: code === undefined, rule: code ? 'closed' : 'open' }),

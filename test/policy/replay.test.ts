@@ -36,7 +36,7 @@ function line(result: object | undefined, asked: Asked = {}): string {
     requestedBy: '127.0.0.1',
     http: { method: 'POST', path: '/v1/chat/completions' },
     revision: 'r',
-    labels: {},
+    labels: '{}',
     input: inputOf(asked),
     result: result && JSON.stringify(result),
     principal: JSON.stringify(principal),
