@@ -14,6 +14,8 @@ export function createUsageFilter(): UsageFilter {
   let rest = ''
   return {
     push(part) {
+      // Most parts are whole events without a word of it.
+      if (rest === '' && endsEvent(part) && !part.includes(USAGE)) return part
       // One character a byte, so that a character cut in two stays whole.
       const text = rest + part.toString('latin1')
       const end = endOfEvents(text)
@@ -30,6 +32,13 @@ export function createUsageFilter(): UsageFilter {
       return left
     },
   }
+}
+
+const USAGE = Buffer.from('"usage"')
+const LINE_FEED = 0x0a
+
+function endsEvent(part: Buffer): boolean {
+  return part[part.length - 1] === LINE_FEED && part[part.length - 2] === LINE_FEED
 }
 
 /** @returns Where the last whole event ends, behind an empty line; 0 where none does. */
