@@ -38,7 +38,7 @@ type Paths = Set<string>
  * @returns Undefined when there is something in it that is not known here.
  */
 export function pathsInPlan(planText: string): ReadPaths | undefined {
-  const reader = new PlanReader(JSON.parse(narrowed(planText)) as Plan)
+  const reader = new PlanReader(JSON.parse(planText) as Plan)
   if (!reader.read()) return undefined
   const whole = [...reader.whole].filter(path => !isBelow(path, reader.whole))
   const touched = [...reader.touched].filter(path => !reader.whole.has(path) && !isBelow(path, reader.whole))
@@ -273,15 +273,3 @@ function pathsOf(operand: unknown, locals: Locals): Paths {
 function escaped(key: string): string {
   return key.replaceAll('~', '~0').replaceAll('/', '~1')
 }
-
-/**
- * The same JSON in ASCII. A plan holds every short string of a policy; read from a text with a single wider
- * character, V8 would keep all of them wide, and with them whatever later equals one: the members of bodies,
- * and through them the lines of the audit log, at twice the bytes.
- */
-function narrowed(json: string): string {
-  const ascii = json.replace(WIDE, character => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
-  return Buffer.from(ascii, 'latin1').toString('latin1')
-}
-
-const WIDE = /[\u0080-\uffff]/g
