@@ -2,8 +2,8 @@
  * Describe: facts, principal and pools → `input`, the document that the policy sees.
  *
  * Written as text, once: the engine takes text, the body goes in with the bytes it came in (so its
- * numbers keep their digits), and the audit record shares everything but the content. Of headers and body
- * a policy is given what it can look at, where that is known: reading the rest costs more than deciding.
+ * numbers keep their digits), and the audit record shares everything but the content. A policy is given what
+ * it can look at, where that is known: reading the rest costs more than deciding.
  */
 import type { PoolFacts, Principal } from '../contract/input.schema.ts'
 import { CREDENTIAL_HEADERS, type RequestBody, type RequestFacts } from '../contract/request.ts'
@@ -27,9 +27,9 @@ export interface DescribeFacts {
 }
 
 export interface Description {
-  /** What the policy is asked, JSON text, well-formed Unicode: of headers and body what it can look at. */
+  /** What the policy is asked, JSON text, well-formed Unicode: of the request, the pools and itself what it can look at. */
   readonly input: string
-  /** The same with all of them. */
+  /** All of it. */
   whole(): string
   /** The same without message content, for the audit record. */
   readonly withoutContent: string
@@ -55,21 +55,97 @@ export function describe(facts: DescribeFacts): Description {
   const maxOutputTokens = outputCeiling(fields) ?? null
 
   const reads = facts.reads ?? READS_ANYTHING
-  const head = `{"request":{"id":${quote(facts.id)},"method":${quote(request.method)},"path":${quote(request.path)},"segments":${JSON.stringify(request.segments)},"query":${queryText(request.search)},"headers":`
-  const middle = `,"client_ip":${quote(request.clientIp)},"tls":${request.tls},"operation":"${request.operation}","model":${model === null ? 'null' : quote(model)},"stream":${stream},"body":`
-  const tail = `,"body_bytes":${bytes},"estimated_input_tokens":${estimatedInputTokens},"max_output_tokens":${maxOutputTokens}},"principal":${principalText(facts.principal)},"grants":${grantsText(facts.grants)},"pools":${withoutLoneSurrogates(JSON.stringify(facts.pools))},"policy":{"revision":${quote(facts.revision)},"age_seconds":${facts.policyAgeSeconds}},"time":{"now_ns":${facts.now}000000}}`
+  const wanted = wantedBy(reads)
   const headers = headersText(request.headers)
   const kept = withoutContent(body)
+  const members: RequestTexts = {
+    id: quote(facts.id),
+    method: quote(request.method),
+    path: quote(request.path),
+    segments: JSON.stringify(request.segments),
+    query: queryText(request.search),
+    headers,
+    client_ip: quote(request.clientIp),
+    tls: String(request.tls),
+    operation: `"${request.operation}"`,
+    model: model === null ? 'null' : quote(model),
+    stream: String(stream),
+    body: kept.text,
+    body_bytes: String(bytes),
+    estimated_input_tokens: String(estimatedInputTokens),
+    max_output_tokens: String(maxOutputTokens),
+  }
+  const asker = `,"principal":${principalText(facts.principal)},"grants":${grantsText(facts.grants)}`
+  const pools = `,"pools":${withoutLoneSurrogates(JSON.stringify(facts.pools))}`
+  const policy = `,"policy":{"revision":${quote(facts.revision)},"age_seconds":${facts.policyAgeSeconds}}`
+  const time = `,"time":{"now_ns":${facts.now}000000}}`
+  const rest = asker + pools + policy + time
+  const asked = {
+    ...members,
+    headers: headersRead(headers, request.headers, reads),
+    body: bodyRead(body, reads),
+  }
+  const poolsRead = wanted.pools ? pools : ',"pools":{}'
+  const policyRead = wanted.policy ? policy : ',"policy":{}'
   return {
-    input: head + headersRead(headers, request.headers, reads) + middle + bodyRead(body, reads) + tail,
-    whole: () => head + headers + middle + bodyText(body) + tail,
-    withoutContent: head + headers + middle + kept.text + tail,
+    input: requestText(asked, wanted.request) + asker + poolsRead + policyRead + time,
+    whole: () => requestText({ ...members, body: bodyText(body) }, REQUEST_MEMBERS) + rest,
+    withoutContent: requestText(members, REQUEST_MEMBERS) + rest,
     erased: kept.erased,
     model,
     stream,
     estimatedInputTokens,
     maxOutputTokens,
   }
+}
+
+const REQUEST_MEMBERS = [
+  'id',
+  'method',
+  'path',
+  'segments',
+  'query',
+  'headers',
+  'client_ip',
+  'tls',
+  'operation',
+  'model',
+  'stream',
+  'body',
+  'body_bytes',
+  'estimated_input_tokens',
+  'max_output_tokens',
+] as const
+
+type RequestMember = (typeof REQUEST_MEMBERS)[number]
+/** JSON texts. */
+type RequestTexts = Readonly<Record<RequestMember, string>>
+
+function requestText(texts: RequestTexts, members: readonly RequestMember[]): string {
+  let text = ''
+  for (const name of members) text += `${text && ','}"${name}":${texts[name]}`
+  return `{"request":{${text}}`
+}
+
+interface Wanted {
+  readonly request: readonly RequestMember[]
+  readonly pools: boolean
+  readonly policy: boolean
+}
+
+/** Worked out once for a policy. */
+const wants = new WeakMap<Reads, Wanted>()
+
+function wantedBy(reads: Reads): Wanted {
+  const known = wants.get(reads)
+  if (known) return known
+  const wanted = {
+    request: REQUEST_MEMBERS.filter(name => reads.mayDependOn(`/input/request/${name}`)),
+    pools: reads.mayDependOn('/input/pools'),
+    policy: reads.mayDependOn('/input/policy'),
+  }
+  wants.set(reads, wanted)
+  return wanted
 }
 
 const HEADERS = '/input/request/headers'

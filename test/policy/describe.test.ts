@@ -246,15 +246,24 @@ about('what a policy cannot look at', () => {
     JSON.parse(described(BODY, { reads: readsFrom({ touched, whole }) }, HEADERS).input).request
 
   it('is not given to it', () => {
-    expect(asked(['/request', '/request/model'])).toMatchObject({ headers: {}, body: null, model: 'tiny' })
-    expect(asked(['/request/body', '/request/body/tools', '/request/headers/x-team'])).toMatchObject({
+    expect(asked(['/request', '/request/model'])).toEqual({ model: 'tiny' })
+    expect(asked(['/request/body', '/request/body/tools', '/request/headers/x-team'])).toEqual({
       headers: { 'x-team': 'search' },
       body: { tools: [1] },
     })
+    expect(asked(['/pools'])).toEqual({})
     expect(asked([], ['/request/body/a~1b~0c', '/request/body/messages/0']).body).toEqual({
       'a/b~c': 100,
       messages: [{ role: 'user', content: 'hi' }],
     })
+  })
+
+  it('is neither the pools nor the revision, where they are not looked at', () => {
+    const about = (touched: string[], whole: string[] = []) =>
+      JSON.parse(described(BODY, { reads: readsFrom({ touched, whole }) }, HEADERS).input)
+    expect(about(['/request'])).toMatchObject({ pools: {}, policy: {}, principal: { id: 'ci-bot' } })
+    expect(about(['/pools/chat/healthy'])).toMatchObject({ pools: { chat: { healthy: 2 } }, policy: {} })
+    expect(about([], ['/policy'])).toMatchObject({ pools: {}, policy: { revision: 'r1' } })
   })
 
   it.each([[['/request/body', '/request/headers']], [['/request']], [['']]])(
@@ -275,7 +284,7 @@ about('what a policy cannot look at', () => {
   it('of a body that is no object is nothing, or all', () => {
     const array = (whole: string[]) =>
       JSON.parse(described('[1,2]', { reads: readsFrom({ touched: [], whole }) }).input).request.body
-    expect(array([])).toBeNull()
+    expect(array([])).toBeUndefined()
     expect(array(['/request/body/0'])).toEqual([1, 2])
   })
 })
@@ -298,6 +307,12 @@ about('a decision', () => {
     'is_null(input.request.body)',
     'is_object(input.request.body)',
     'input.request.body["a/b~c"] == 100',
+    'input.request.body.tools; count(input.request) == 15',
+    'input.request.body.tools; input.request.segments[1] == "chat"; input.request.method == "POST"',
+    'input.request.body.tools; input.request.query.k == ["v", "w"]; not input.request.tls',
+    'input.request.body.tools; some p in input.pools; p.healthy == 2; startswith(input.policy.revision, "r")',
+    'not input.request.body.tools; count(input) == 6; input.request.max_output_tokens == null',
+    'input.request.estimated_input_tokens > 5; input.request.id == "01JD"',
   ]
   const BODIES = [
     '{"model":"tiny","messages":[]}',
