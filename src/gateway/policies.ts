@@ -13,6 +13,7 @@ import type { Metrics } from '../telemetry/metrics.ts'
 import type { OperatorLog } from '../telemetry/operator-log.ts'
 import type { Pools } from '../upstreams/pools.ts'
 import type { Watcher } from '../watcher.ts'
+import { runOwnTestsAside } from './own-tests-aside.ts'
 import { openPolicySource, type PolicySourceNeeds, shownSource } from './policy-source.ts'
 
 export interface PoliciesNeeds {
@@ -95,7 +96,7 @@ function policyOf(
     ...loading,
     ...place,
     signature,
-    runTests: activation.tests,
+    ownTests: activation.tests ? runOwnTestsAside : undefined,
     scenarios: {
       builtinErrors,
       maxMemoryBytes: loading.maxMemoryBytes,

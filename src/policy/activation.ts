@@ -263,10 +263,12 @@ export function createActivation(needs: ActivationNeeds): Activation {
 function timing(steps: Step[]) {
   return async <T>(name: string, work: () => T | Promise<T>): Promise<T> => {
     const began = performance.now()
+    const taken = { name, ms: 0 }
+    steps.push(taken)
     try {
       return await work()
     } finally {
-      steps.push({ name, ms: Math.round((performance.now() - began) * 1000) / 1000 })
+      taken.ms = Math.round((performance.now() - began) * 1000) / 1000
     }
   }
 }

@@ -6,14 +6,16 @@ import type { Finding } from '../contract/findings.ts'
 import { type Edition, Refused } from './activation.ts'
 import type { Bundle } from './bundle.ts'
 import { bundleEdition, type Keeper, type VerifyNeeds } from './bundle-edition.ts'
-import { openWorkshop, type Workshop } from './compile.ts'
+import { openWorkshop } from './compile.ts'
 import { type LoadNeeds, load, refused, type Stepper } from './load.ts'
 import { requireOpa } from './opa-command.ts'
-import { type OwnTestNeeds, runOwnTests } from './own-tests.ts'
+import type { OwnTestNeeds, OwnTests } from './own-tests.ts'
+import type { ReadPaths } from './reads.ts'
 import { readSource, type Snapshot, SourceError } from './source.ts'
 
 export interface CompileNeeds extends OwnTestNeeds {
-  readonly runTests: boolean
+  /** Undefined: they are not run. */
+  readonly ownTests: OwnTests | undefined
   /** Checks as `sallyport check` does. */
   readonly strict?: boolean
 }
@@ -51,20 +53,24 @@ export async function compile(snapshot: Snapshot, needs: CompileNeeds, step: Ste
   const opa = requireOpa()
   const workshop = await step('read', () => openWorkshop(snapshot, opa, needs.shown))
   try {
-    refuseIfAny(await step('check', () => workshop.check({ strict: needs.strict ?? false })))
-    const { bundle, findings } = await step('compile', () => workshop.buildPolicy(needs.entrypoint))
+    const { ownTests } = needs
+    // Each waits for the compiler, so they are asked at the same time; what the check finds is told first.
+    const [problems, { bundle, findings }, reads] = await Promise.all([
+      step('check', () => workshop.check({ strict: needs.strict ?? false })),
+      step('compile', () => workshop.buildPolicy(needs.entrypoint)),
+      workshop.reads(needs.entrypoint),
+    ])
+    refuseIfAny(problems)
     if (!bundle) throw new Refused(findings)
-    if (needs.runTests)
-      refuseIfAny(await step('tests', () => runOwnTests({ snapshot, workshop, opa, bundle }, needs)))
-    return await withReads(bundle, workshop, needs)
+    if (ownTests) refuseIfAny(await step('tests', () => ownTests({ snapshot, bundle }, needs)))
+    return withReads(bundle, reads)
   } finally {
     workshop.close()
   }
 }
 
 /** Says in the manifest what the policy looks at, for a replay of records of which something was left out. */
-async function withReads(bundle: Bundle, workshop: Workshop, { entrypoint }: CompileNeeds): Promise<Bundle> {
-  const reads = await workshop.reads(entrypoint)
+function withReads(bundle: Bundle, reads: ReadPaths | undefined): Bundle {
   if (!reads) return bundle
   const { manifest } = bundle
   return { ...bundle, manifest: { ...manifest, metadata: { ...manifest.metadata, reads } } }

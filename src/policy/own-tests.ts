@@ -5,8 +5,8 @@ import path from 'node:path'
 import type { Finding } from '../contract/findings.ts'
 import type { EpochMs } from '../contract/units.ts'
 import type { Bundle } from './bundle.ts'
-import type { Workshop } from './compile.ts'
-import type { OpaCommand } from './opa-command.ts'
+import { openWorkshop, type Workshop } from './compile.ts'
+import { type OpaCommand, requireOpa } from './opa-command.ts'
 import type { TestResult } from './opa-output.ts'
 import { SAMPLE_INSTANT } from './samples.ts'
 import { runScenarios, type ScenarioNeeds, type ScenarioRun } from './scenarios/run.ts'
@@ -29,17 +29,32 @@ export interface ScenarioSetting extends ScenarioNeeds {
 
 export interface Tested {
   readonly snapshot: Snapshot
-  readonly workshop: Workshop
-  readonly opa: OpaCommand
-  readonly bundle: Bundle
+  readonly bundle: Pick<Bundle, 'wasm' | 'dataText'>
 }
+
+/** @returns A finding for each test that failed. */
+export type OwnTests = (tested: Tested, needs: OwnTestNeeds) => Promise<readonly Finding[]>
 
 const DEFAULT_MEMORY_BYTES = 64 * 1024 * 1024
 
-/** @returns A finding for each test that failed. */
+/** @returns A finding for each test that failed. The engine is this thread's, which stands still meanwhile. */
 export async function runOwnTests(tested: Tested, needs: OwnTestNeeds): Promise<readonly Finding[]> {
+  const opa = requireOpa()
+  const workshop = await openWorkshop(tested.snapshot, opa, needs.shown)
+  try {
+    return await ran(tested, needs, { opa, workshop })
+  } finally {
+    workshop.close()
+  }
+}
+
+async function ran(
+  tested: Tested,
+  needs: OwnTestNeeds,
+  { opa, workshop }: { readonly opa: OpaCommand; readonly workshop: Workshop },
+): Promise<readonly Finding[]> {
   const { shown, scenarios, now } = needs
-  const { snapshot, workshop, opa } = tested
+  const { snapshot } = tested
   const units = await runUnitTests({
     snapshot,
     workshop,

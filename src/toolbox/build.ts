@@ -12,6 +12,7 @@ import { Refused } from '../policy/activation.ts'
 import type { BundleFiles, Manifest } from '../policy/bundle.ts'
 import { withManifest, writeBundle } from '../policy/bundle-write.ts'
 import { compile } from '../policy/edition.ts'
+import { runOwnTests } from '../policy/own-tests.ts'
 import { signBundle } from '../policy/signature.ts'
 import { type BundleKey, KeyError, signingKey } from '../policy/signature-keys.ts'
 import { readSource, type Snapshot, SourceError } from '../policy/source.ts'
@@ -68,7 +69,7 @@ async function compiled(
   try {
     const snapshot = readSource(folder)
     const { entrypoint } = scenarios
-    const needs = { shown, entrypoint, scenarios, runTests: true, strict: true }
+    const needs = { shown, entrypoint, scenarios, ownTests: runOwnTests, strict: true }
     const { files, manifest } = await compile(snapshot, needs, async (_name, work) => work())
     return { snapshot, files, manifest }
   } catch (error) {

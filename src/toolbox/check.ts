@@ -55,7 +55,7 @@ async function policyFindings(config: GatewayConfig): Promise<readonly Finding[]
 /** A bundle was checked where it was built; whether this gateway can serve it is seen here. */
 async function bundleFindings(config: GatewayConfig): Promise<readonly Finding[]> {
   const { path, signature } = config.policy
-  const needs = { ...loadNeeds(config), path, signature, runTests: false }
+  const needs = { ...loadNeeds(config), path, signature, ownTests: undefined }
   const revision = await lookAt(needs).build(async (_name, work) => work())
   revision.close()
   return []

@@ -22,7 +22,7 @@ describe('an edition of a bundle', () => {
   beforeAll(async () => {
     const folder = mkdtempSync(path.join(tmpdir(), 'sallyport-test-'))
     writeFileSync(path.join(folder, 'gateway.rego'), 'package gateway\n\ndecision := {"allow": true}\n')
-    const sources = { shown: 'p', entrypoint: 'gateway/decision', runTests: false }
+    const sources = { shown: 'p', entrypoint: 'gateway/decision', ownTests: undefined }
     bundle = await compile(readSource(folder), sources, async (_name, work) => work())
     rmSync(folder, { recursive: true })
   }, 30_000)

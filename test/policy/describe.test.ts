@@ -335,7 +335,7 @@ about('a decision', () => {
       entrypoint: 'gateway/decision',
       builtinErrors: 'refuse',
       maxMemoryBytes: 64 * 1024 * 1024,
-      runTests: false,
+      ownTests: undefined,
       maxEvaluationMs: 1000,
       models: () => ['tiny'],
       pools: () => ({}),

@@ -3,6 +3,7 @@ import path from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { Refused } from '../../src/policy/activation.ts'
 import { type EditionNeeds, lookAt } from '../../src/policy/edition.ts'
+import { runOwnTests } from '../../src/policy/own-tests.ts'
 import type { Revision } from '../../src/policy/revision.ts'
 import { temporaryFolder } from '../support/folder.ts'
 import { rejectionOf } from '../support/thrown.ts'
@@ -20,7 +21,7 @@ async function build(
     entrypoint: 'gateway/decision',
     builtinErrors: 'refuse',
     maxMemoryBytes: 64 * 1024 * 1024,
-    runTests: true,
+    ownTests: runOwnTests,
     maxEvaluationMs: 1000,
     models: () => ['tiny'],
     pools: () => ({}),
@@ -74,7 +75,7 @@ describe('an edition', () => {
     expect(await refusal(failing)).toMatchObject([
       { code: 'test_failed', file: 'policies/x_test.rego', line: 3 },
     ])
-    const { revision, steps } = await build(failing, { runTests: false })
+    const { revision, steps } = await build(failing, { ownTests: undefined })
     expect(steps).not.toContain('tests')
     revision.close()
   })
