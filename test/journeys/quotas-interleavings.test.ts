@@ -1,0 +1,122 @@
+/**
+ * Whatever happens at once, in an order made by chance: answers, streams that are left half-way or before
+ * their first byte, a server that fails and breaks off, and policies that are activated and refused
+ * meanwhile. What was admitted never exceeds a limit, and nothing is held when all is quiet.
+ */
+import { afterEach, expect, it } from 'vitest'
+import { startTinySlm } from '../../examples/tiny-slm/server.ts'
+import { chat, type RunningGateway, startGateway, stopAll } from '../support/gateway.ts'
+import { type Chance, chance } from '../support/random.ts'
+
+const REQUESTS = Number(process.env.SALLYPORT_TEST_REQUESTS ?? 300)
+const [MOST_AT_ONCE, OUTPUT] = [9, 1_000_000]
+const LOW = Math.floor(REQUESTS * 0.4)
+const HIGH = Math.floor(REQUESTS * 0.6)
+
+const policy = (limit: number, rule: string): Record<string, string> => ({
+  'gateway.rego': `package gateway
+
+decision := {"allow": true, "rule": "${rule}", "limits": [
+	{"name": "requests", "key": "all", "unit": "requests", "limit": ${limit}, "window": "1h"},
+	{"name": "output", "key": "all", "unit": "output_tokens", "limit": ${OUTPUT}, "window": "1d"},
+	{"name": "streams", "key": "all", "unit": "concurrency", "limit": ${MOST_AT_ONCE}},
+]}
+`,
+})
+const BROKEN = { 'gateway.rego': 'package gateway\n\ndecision := {' }
+
+afterEach(stopAll)
+
+it.each(['memory', 'sqlite'])('a limit in %s holds', { timeout: 120_000 }, async engine => {
+  const model = await startTinySlm({ tokensPerSecond: 400 })
+  const gateway = await startGateway({
+    policy: policy(LOW, 'low'),
+    targets: [model.url],
+    config: {
+      store: engine === 'memory' ? { engine } : { engine, path: 'store.db' },
+      pools: { chat: { models: ['tiny'], targets: [{ url: model.url }], breaker: { failures: 1000 } } },
+    },
+  })
+  const random = chance(engine.length)
+  const statuses: Record<number, number> = {}
+  let busiest = 0
+  let asked = 0
+
+  async function client(): Promise<void> {
+    while (asked < REQUESTS) {
+      const turn = ++asked
+      if (turn % 25 === 0) change(gateway, random)
+      if (turn % 40 === 0) model.setFault(random.pick([null, '500:3', 'break:3', 'refuse:4']))
+      const status = await ask(gateway, random)
+      busiest = Math.max(busiest, model.stats().in_flight)
+      statuses[status] = (statuses[status] ?? 0) + 1
+    }
+  }
+  await Promise.all(Array.from({ length: 24 }, client))
+
+  gateway.writePolicy(policy(HIGH, 'last'))
+  await expect.poll(() => authorized(gateway)).toMatchObject({ decision: { rule: 'last' } })
+  model.setFault(null)
+  await model.until(({ in_flight }) => in_flight === 0)
+  // What may still be let in by the raised limit is, and no more.
+  for (let status = 200; status === 200; ) status = (await chat(gateway)).status
+  const admitted = gateway.audit().filter(({ event, http }) => event === 'decision' && !http.status).length
+  await expect.poll(() => outcomes(gateway).length).toBe(admitted)
+  expect(admitted).toBe(HIGH)
+  expect(busiest).toBeLessThanOrEqual(MOST_AT_ONCE)
+  expect(statuses).toMatchObject({ 200: expect.any(Number), 429: expect.any(Number) })
+  expect(new Set(outcomes(gateway).map(({ outcome }) => outcome))).toEqual(
+    new Set(['completed', 'client_closed', 'upstream_failed']),
+  )
+  const used = outcomes(gateway).reduce((sum, { usage }) => sum + (usage?.output_tokens ?? 0), 0)
+  await expect
+    .poll(() => left(gateway))
+    .toEqual({ requests: 0, output: OUTPUT - used, streams: MOST_AT_ONCE })
+  const { attempts } = (await gateway.status()).policy as { attempts: { outcome: string }[] }
+  expect(new Set(attempts.map(({ outcome }) => outcome))).toEqual(new Set(['activated', 'refused']))
+  await model.close()
+})
+
+/** Another policy, or one that is none. */
+function change(gateway: RunningGateway, { pick }: Chance): void {
+  gateway.writePolicy(pick([policy(LOW, 'low'), policy(LOW + 10, 'middle'), policy(HIGH, 'high'), BROKEN]))
+}
+
+/** @returns The status; 0 of a request that was left before there was one. */
+async function ask(gateway: RunningGateway, { integer }: Chance): Promise<number> {
+  const stream = integer(3) > 0
+  const leaving = new AbortController()
+  const timer = integer(3) === 0 ? setTimeout(() => leaving.abort(), integer(60)) : undefined
+  const body = { stream, max_tokens: 4 + integer(20), ignore_eos: true }
+  let status = 0
+  try {
+    const answer = await chat(gateway, { body, signal: leaving.signal })
+    status = answer.status
+    await answer.text()
+  } catch {
+    // Left half-way, by one of the two.
+  }
+  clearTimeout(timer)
+  return status
+}
+
+async function authorized(gateway: RunningGateway): Promise<unknown> {
+  const answer = await fetch(`${gateway.url}/-/authorize`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${gateway.keys.dev}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ method: 'POST', path: '/v1/chat/completions', body: { model: 'tiny' } }),
+  })
+  return answer.json()
+}
+
+function outcomes(gateway: RunningGateway) {
+  return gateway.audit().filter(({ event }) => event === 'outcome')
+}
+
+async function left(gateway: RunningGateway): Promise<Record<string, number>> {
+  const answer = await fetch(`${gateway.url}/-/whoami`, {
+    headers: { authorization: `Bearer ${gateway.keys.dev}` },
+  })
+  const { limits } = (await answer.json()) as { limits: { name: string; remaining: number }[] }
+  return Object.fromEntries(limits.map(({ name, remaining }) => [name, remaining]))
+}
