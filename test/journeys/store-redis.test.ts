@@ -83,6 +83,7 @@ function journeys(): void {
     expect(statuses[200]).toBeLessThanOrEqual(limit)
     expect(model.stats().requests - before).toBe(statuses[200])
     expect(busiest).toBeLessThanOrEqual(most)
+    if (process.env.SALLYPORT_TEST_REQUESTS) console.log({ total, limit, most, busiest, statuses })
     for (const gateway of gateways)
       await expect
         .poll(() => left(gateway))
