@@ -28,9 +28,9 @@ const DOCS = path.resolve(import.meta.dirname, '../../docs')
 
 export async function report(
   measured: readonly Measured[],
-  { write, seconds }: { write: boolean; seconds: number },
+  { write, seconds, admit }: { write: boolean; seconds: number; admit: string },
 ): Promise<void> {
-  const tables = measured.map(tableOf).join('\n')
+  const tables = [...measured.map(tableOf), admit].join('\n')
   console.log(tables)
   if (!write) return
   writeFileSync(path.join(DOCS, 'performance.svg'), pictureOf(measured))

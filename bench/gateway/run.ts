@@ -9,6 +9,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import path from 'node:path'
 import { parseArgs, promisify } from 'node:util'
+import { admitTable } from './admit.ts'
 import type { LoadOrder, LoadResult } from './load.ts'
 import { type Command, pinned, type Running, start, takenBy } from './processes.ts'
 import { type Measured, type Round, report } from './report.ts'
@@ -63,7 +64,7 @@ try {
   for (const scenario of SCENARIOS.filter(({ name }) => values.scenarios.split(',').includes(name))) {
     measured.push(await measure(scenario))
   }
-  await report(measured, { write: values.write, seconds: SECONDS })
+  await report(measured, { write: values.write, seconds: SECONDS, admit: await admitTable() })
 } finally {
   for (const { running } of contenders) await running.stop()
   await upstream.stop()

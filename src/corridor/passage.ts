@@ -66,7 +66,7 @@ export function createPassage(needs: PassageNeeds): Passage {
         answered.answer.read.bind(answered.answer),
       ),
     )
-    visit.usage = measured(visit, facts, answered, usage)
+    visit.usage = measured(visit, facts, answered, usage, false)
     visit.settle()
     throw new ClientLeft()
   }
@@ -164,7 +164,7 @@ export function createPassage(needs: PassageNeeds): Passage {
     const relayed = await relaying
     for (const end of ends) expiries.forget(end)
     if (relayed.faulty) needs.pools.failed(target, pool, 'unreachable')
-    visit.usage = measured(visit, facts, answered, usage)
+    visit.usage = measured(visit, facts, answered, usage, relayed.end === 'completed')
     // Charged before it is on record: what the log says was answered was counted.
     visit.settle()
     await close(visit, relayed, {
@@ -235,14 +235,18 @@ export function createPassage(needs: PassageNeeds): Passage {
 const TELLS_WHEN: ReadonlySet<number> = new Set([429, 503])
 const NOTHING_LEFT = Buffer.alloc(0)
 
-/** What the server reported; else, of an answer that was generated, what passed. */
+/** What the server reported; else, of an answer that was generated, what passed. @param whole - It was not cut. */
 function measured(
   visit: Visit,
   facts: RequestFacts,
   { answer }: Answered,
   reader: UsageReader,
+  whole: boolean,
 ): MeasuredUsage | undefined {
   const reported = reader.end()
+  // A server that reports as it goes may have told of less than it sent, where it was cut.
+  if (reported && !whole && reader.pieces() > reported.outputTokens)
+    return { ...reported, outputTokens: reader.pieces(), estimated: true }
   if (reported) return { ...reported, estimated: false }
   if (!GENERATING.has(facts.operation) || answer.status !== 200) return undefined
   const inputTokens = visit.described?.estimatedInputTokens ?? 0

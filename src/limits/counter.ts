@@ -14,8 +14,6 @@ export type Window = { readonly ms: number } | { readonly calendar: CalendarWind
 export interface Slot {
   used: number
   endsAt: EpochMs
-  /** Of a window that rolls; 0 of any other. */
-  readonly index: number
   /** It counts no longer. */
   left: boolean
 }
@@ -86,30 +84,29 @@ export class Counter {
   #whole(now: EpochMs): Slot {
     const running = this.#slots[0]
     if (running !== undefined) return running
-    return this.#begin(0, endOf(this.window, now))
+    return this.#begin(endOf(this.window, now))
   }
 
   #slotOf(rollingMs: number, now: EpochMs): Slot {
     const newest = this.#slots[this.#slots.length - 1]
     const endsAt = chargeEndsAt(newest?.endsAt, rollingMs, now)
-    const index = slotAt(endsAt - rollingMs, rollingMs)
-    if (newest === undefined) return this.#begin(index, endsAt)
-    if (newest.index === index) {
+    if (newest === undefined) return this.#begin(endsAt)
+    if (slotAt(newest.endsAt - rollingMs, rollingMs) === slotAt(endsAt - rollingMs, rollingMs)) {
       newest.endsAt = endsAt
       return newest
     }
-    if (endsAt >= newest.endsAt) return this.#begin(index, endsAt)
+    if (endsAt >= newest.endsAt) return this.#begin(endsAt)
     // Dated anew.
     const used = this.#used
     this.#leave(this.#slots.length)
-    const slot = this.#begin(index, endsAt)
+    const slot = this.#begin(endsAt)
     slot.used = used
     this.#used = used
     return slot
   }
 
-  #begin(index: number, endsAt: EpochMs): Slot {
-    const slot = { used: 0, endsAt, index, left: false }
+  #begin(endsAt: EpochMs): Slot {
+    const slot = { used: 0, endsAt, left: false }
     this.#slots.push(slot)
     return slot
   }

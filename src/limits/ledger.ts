@@ -72,6 +72,8 @@ export interface Ledger {
 export interface MemoryLedger extends Ledger {
   take(claims: readonly Claim[], amounts: Amounts, now: EpochMs): Taking
   look(claims: readonly Claim[], now: EpochMs): readonly Standing[]
+  /** What a counter holds, by its name. */
+  used(name: string, now: EpochMs): number
   /** Counters held in memory. */
   size(): number
 }
@@ -160,6 +162,7 @@ export function createLedger(): MemoryLedger {
   return {
     take,
     look: (claims, now) => standingsOf(claims, claims.map(known), now),
+    used: (name, now) => counters.get(name)?.usedAt(now) ?? 0,
     size: () => counters.size,
   }
 }

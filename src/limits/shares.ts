@@ -50,7 +50,10 @@ export function createShares({ shared, newId, gateways }: SharesNeeds): Shares {
   let ledger = createLedger()
   const seen = new Map<string, Count>()
   const owed = new Set<Owed>()
-  /** What has ended, by counter. */
+  /** What has ended, and the counters that it is charged to. */
+  let ended = createLedger()
+  /** When a request came last: what ends is charged then, rather later than it was. */
+  let latest: EpochMs = 0
   const sums = new Map<string, Bill>()
   /** Sums that the store may know of already. */
   let pending: Order | undefined
@@ -64,13 +67,15 @@ export function createShares({ shared, newId, gateways }: SharesNeeds): Shares {
     return { ...claim, limit: Math.max(0, whole) }
   }
 
-  function sum(order: Order, differences: readonly number[]): void {
-    order.bills.forEach((bill, index) => {
-      // A lease that has ended is nothing.
-      if (bill.endsAt === undefined) return
-      const amount = bill.amount + (differences[index] ?? 0) + (sums.get(bill.name)?.amount ?? 0)
-      sums.set(bill.name, { ...bill, amount })
-    })
+  function sumUp(claims: readonly Claim[], bills: readonly Bill[], used: Amounts): void {
+    // A lease that has ended is nothing.
+    const windows = claims.filter(({ window }) => window !== undefined)
+    ended.take(
+      windows.map(claim => ({ ...claim, observe: true })),
+      used,
+      latest,
+    )
+    for (const bill of bills) if (bill.endsAt !== undefined) sums.set(bill.name, bill)
   }
 
   function lend(claims: readonly Claim[], amounts: Amounts, now: EpochMs, local: Reservation): Reservation {
@@ -88,7 +93,7 @@ export function createShares({ shared, newId, gateways }: SharesNeeds): Shares {
       else if (debt.tried) debt.differences = differences
       else {
         owed.delete(debt)
-        sum(order, differences)
+        sumUp(claims, order.bills, used)
       }
     }
     return { standings: local.standings.map(asShare), settle, giveBack: () => settle(NOTHING) }
@@ -103,9 +108,16 @@ export function createShares({ shared, newId, gateways }: SharesNeeds): Shares {
     else debt.onEnd = settle
   }
 
+  /** What has left its window since is not charged: nobody is to wait for it once more. */
+  function billsOfEnded(now: EpochMs): Bill[] {
+    const bills = [...sums.values()].map(bill => ({ ...bill, amount: ended.used(bill.name, now) }))
+    sums.clear()
+    ended = createLedger()
+    return bills
+  }
+
   async function chargeEnded(now: EpochMs): Promise<void> {
-    const order = pending ?? { id: newId(), bills: [...sums.values()], force: true }
-    if (!pending) sums.clear()
+    const order = pending ?? { id: newId(), bills: billsOfEnded(now), force: true }
     pending = order
     const taken = await shared.charge(order, now)
     shared.settle(
@@ -118,6 +130,7 @@ export function createShares({ shared, newId, gateways }: SharesNeeds): Shares {
 
   return {
     take(claims, amounts, now) {
+      latest = now
       const taking = ledger.take(
         claims.map(claim => shareOf(claim, now)),
         amounts,

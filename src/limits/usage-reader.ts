@@ -14,6 +14,8 @@ export interface UsageReader {
   end(): Usage | undefined
   /** Tokens that were generated, as far as can be told from what passed: of a stream, its pieces. */
   generated(): number
+  /** Pieces of text that passed, none of them more than was generated; 0 of what is no stream. */
+  pieces(): number
 }
 
 /** Without a report and without pieces: as the input is estimated. */
@@ -43,6 +45,7 @@ function documentReader(): UsageReader {
       return usageIn(parts.length === 1 ? (parts[0] as Buffer).toString() : Buffer.concat(parts).toString())
     },
     generated: () => Math.ceil(size / BYTES_PER_TOKEN),
+    pieces: () => 0,
   }
 }
 
@@ -73,11 +76,12 @@ function lineReader(): UsageReader {
       return found
     },
     generated: () => pieces,
+    pieces: () => pieces,
   }
 }
 
 /** Most servers send a token a piece; one that is empty says who speaks, or why it ended. */
-const PIECE = /"(?:content|reasoning_content|text|response)":\s*"(?!")/
+const PIECE = /"(?:content|reasoning_content|reasoning|thinking|text|response|delta|arguments)":\s*"(?!")/
 
 function countPieces(lines: string): number {
   let pieces = 0

@@ -88,7 +88,10 @@ function attemptOnce(
     done(attempt)
   }
 
-  if (left.aborted) return done(fault(new ClientLeft()))
+  if (left.aborted) {
+    done(fault(new ClientLeft()))
+    return
+  }
   left.onAbort = () => {
     if (readUntil !== undefined) return
     readUntil = now() + LINGER_MS

@@ -129,6 +129,22 @@ describe('what counts', () => {
   })
 })
 
+describe('pieces of a stream', () => {
+  it.each([
+    'data: {"choices":[{"delta":{"content":"x"}}]}',
+    'data: {"choices":[{"delta":{"reasoning_content":"x"}}]}',
+    'data: {"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\\""}}]}}]}',
+    'data: {"type":"response.output_text.delta","delta":"x"}',
+    'data: {"content":"x","stop":false}',
+    '{"message":{"role":"assistant","content":"","thinking":"x"},"done":false}',
+    '{"response":"x","done":false}',
+  ])('are counted in %s', line => {
+    const reader = createUsageReader(true)
+    reader.push(Buffer.from(`${line}\n\n${line}\n\n`))
+    expect([reader.end(), reader.generated(), reader.pieces()]).toEqual([undefined, 2, 2])
+  })
+})
+
 describe('usageOf', () => {
   it.each([-1, 1.5, '12', null, Number.NaN, 1e300, true])('takes %j for no count', prompt_tokens => {
     expect(usageOf({ usage: { prompt_tokens } })).toBeUndefined()

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs'
+import https from 'node:https'
 import net, { type AddressInfo, type Socket } from 'node:net'
 import { expect, it, onTestFinished } from 'vitest'
 import type { Head } from '../../src/upstreams/attempt.ts'
@@ -5,6 +7,8 @@ import type { Answer, UpstreamCall } from '../../src/upstreams/call.ts'
 import type { Watched } from '../../src/upstreams/deadlines.ts'
 import { createDispatcher } from '../../src/upstreams/dispatcher.ts'
 import { linger } from '../../src/upstreams/linger.ts'
+import { authority } from '../support/certificates.ts'
+import { temporaryFolder } from '../support/folder.ts'
 
 const HEAD = 'HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n'
 
@@ -29,26 +33,23 @@ async function leaving(onHalfEnded: (socket: Socket) => void): Promise<Left & { 
     socket.once('close', closed)
   })
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => void server.close())
+  const head = await headFrom(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+  return { ...left(head), closed: closing }
+}
+
+async function headFrom(url: string, ca?: string): Promise<Head> {
   const dispatcher = createDispatcher(() => 0)
-  onTestFinished(() => {
-    dispatcher.close()
-    server.close()
-  })
-  const url = new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+  onTestFinished(() => dispatcher.close())
+  const tls = ca === undefined ? undefined : { ca, cert: undefined, key: undefined, serverName: undefined }
   const body = Buffer.from('{}')
   let call = undefined as UpstreamCall | undefined
   const answer = await new Promise<Answer>((onAnswer, onError) => {
     const request = { method: 'POST', target: '/', headers: { 'content-length': '2' }, body }
-    call = dispatcher.send({ url, tls: undefined }, request, { onConnected() {}, onAnswer, onError })
+    call = dispatcher.send({ url: new URL(url), tls }, request, { onConnected() {}, onAnswer, onError })
   })
   const { abort, leave } = call as UpstreamCall
-  const head: Head = {
-    answer,
-    readUntil: undefined,
-    abort: abort.bind(call),
-    leave: leave.bind(call),
-  }
-  return { ...left(head), closed: closing }
+  return { answer, readUntil: undefined, abort: abort.bind(call), leave: leave.bind(call) }
 }
 
 function left(head: Head): Left {
@@ -101,4 +102,28 @@ it('cuts a server that sends more than anybody can have had on its way', async (
   const { text, over, closed } = await leaving(socket => void socket.write(much))
   await Promise.all([over, closed])
   expect(text().length).toBeLessThan(6 * 1024 * 1024)
+})
+
+it('reads all that a server over TLS wrote while it did not know', async () => {
+  const trusted = authority(temporaryFolder(), 'ca')
+  const { cert, key } = trusted.issue('localhost', '/CN=localhost', ['DNS:localhost'], {
+    usage: 'serverAuth',
+  })
+  let written = 0
+  const server = https.createServer({ cert, key }, (_request, response) => {
+    const more = (): void => {
+      if (!response.socket?.writable) return
+      written++
+      response.write('.', () => setImmediate(more))
+    }
+    more()
+  })
+  await new Promise<void>(resolve => server.listen(0, resolve))
+  onTestFinished(() => void server.close())
+  const url = `https://localhost:${(server.address() as AddressInfo).port}`
+  const head = await headFrom(url, readFileSync(trusted.file, 'utf8'))
+  await expect.poll(() => written).toBeGreaterThan(20)
+  const { text, over } = left(head)
+  await over
+  expect(text().length).toBe(written)
 })
