@@ -33,7 +33,7 @@ import { everySecond, handingOn, mostUsed, nearestEnd, operatorsOf, withPulse } 
 import { createSettings } from './settings.ts'
 import { openSharedState } from './shared-state.ts'
 import { accessStatus, poolStatus, queueGauges, readiness, targetGauges } from './status.ts'
-import { clientTimeouts, readTls, watchTls } from './tls.ts'
+import { clientTimeouts, hstsSeconds, readTls, watchTls } from './tls.ts'
 import { openTracing } from './tracing.ts'
 import { openAudit, recordRefusedEarly } from './trail.ts'
 import { openUpstreams } from './upstreams.ts'
@@ -196,7 +196,7 @@ async function open(options: GatewayOptions, closing: Closing): Promise<Gateway>
     connections: { total: connections, perAddress: connectionsPerAddress },
     timeouts: clientTimeouts(config.listen.timeouts),
     tls,
-    hstsSeconds: tlsFiles?.hsts === undefined ? undefined : Math.floor(parseDuration(tlsFiles.hsts) / 1000),
+    hstsSeconds: hstsSeconds(tlsFiles),
     proxies,
     handle: pipeline.handle,
     onRefused: refused =>
@@ -211,6 +211,7 @@ async function open(options: GatewayOptions, closing: Closing): Promise<Gateway>
   const adminListener = createAdminListener({
     operators: operatorsOf(config.admin),
     tls: adminTls,
+    hstsSeconds: hstsSeconds(adminTlsFiles),
     ready: () => readiness(stopping, policy, audit, pools, shared.store),
     status,
     usage: query => answerUsage(shared.store.usage, query, now()),

@@ -19,14 +19,26 @@ const SOON_DAYS = 14
 const DAY_MS = 86_400_000
 
 export function fileFindings(configFile: string, config: GatewayConfig, now: number): Finding[] {
-  const { tls } = config.listen
-  const pairs = tls ? [tls, ...(tls.certificates ?? [])] : []
+  const listeners = [config.listen.tls, config.admin.tls].filter(tls => tls !== undefined)
   return [
-    ...pairs.flatMap(pair => pairFindings(pair, now)),
-    ...(tls?.clientCaFile === undefined ? [] : authorityFindings(tls.clientCaFile)),
+    ...pairsOf(config).flatMap(pair => pairFindings(pair, now)),
+    ...listeners.flatMap(({ clientCaFile }) =>
+      clientCaFile === undefined ? [] : authorityFindings(clientCaFile),
+    ),
     ...permissionFindings(configFile, config),
     ...tokenFindings(configFile, config),
   ]
+}
+
+/** Of both listeners and of the targets, each once. */
+function pairsOf({ listen, admin, pools }: GatewayConfig): CertificateConfig[] {
+  const shown = [listen.tls, admin.tls].flatMap(tls => (tls ? [tls, ...(tls.certificates ?? [])] : []))
+  const own = Object.values(pools).flatMap(({ targets }) => targets.flatMap(({ tls }) => tls ?? []))
+  const pairs = new Map<string, CertificateConfig>()
+  for (const { certFile, keyFile } of [...shown, ...own])
+    if (certFile !== undefined && keyFile !== undefined)
+      pairs.set(`${certFile}\n${keyFile}`, { certFile, keyFile })
+  return [...pairs.values()]
 }
 
 /** A shorter one can be found by trying. */
@@ -97,8 +109,7 @@ function permissionFindings(configFile: string, config: GatewayConfig): Finding[
   const named = [...text.matchAll(/\$\{file:([^}]+)\}/g)].map(([, name]) =>
     path.resolve(folder, String(name)),
   )
-  const { tls } = config.listen
-  const keys = tls ? [tls, ...(tls.certificates ?? [])].map(({ keyFile }) => keyFile) : []
+  const keys = pairsOf(config).map(({ keyFile }) => keyFile)
   const secret = [...new Set([...(holdsSecret ? [path.resolve(configFile)] : []), ...named, ...keys])]
   const trusted = [path.resolve(configFile), config.policy.path, apiKeysFile(config)]
   return [
