@@ -1,8 +1,10 @@
+import type { FindingCode } from './finding-meanings.ts'
+
 /** A finding: something wrong in a file that a person wrote, and where. */
 export interface Finding {
   readonly severity: 'error' | 'warning'
   /** A snake_case word that stays the same while sentences change. */
-  readonly code: string
+  readonly code: FindingCode
   readonly message: string
   readonly file: string
   /** From 1; 0 when the whole file is meant. */

@@ -3,6 +3,7 @@
  * that cannot be used or soon cannot, files that others can read or write who should not, and tokens
  * that are easily guessed.
  */
+
 import { X509Certificate } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import path from 'node:path'
@@ -11,6 +12,7 @@ import { secretsIn } from '../config/secrets.ts'
 import { isUrl } from '../contract/addresses.ts'
 import type { CertificateConfig } from '../contract/config/listeners.ts'
 import type { GatewayConfig } from '../contract/config.schema.ts'
+import type { FindingCode } from '../contract/finding-meanings.ts'
 import type { Finding } from '../contract/findings.ts'
 import { shownPath } from './config.ts'
 
@@ -157,6 +159,6 @@ function textOf(file: string): [string | undefined, Finding[]] {
   }
 }
 
-function finding(severity: Finding['severity'], code: string, file: string, message: string): Finding {
+function finding(severity: Finding['severity'], code: FindingCode, file: string, message: string): Finding {
   return { severity, code, message, file: shownPath(file), line: 0, column: 0 }
 }
