@@ -14,7 +14,7 @@ export interface Finding {
   readonly hint?: string
 }
 
-export function formatFinding(finding: Finding): string {
+export function formatFinding(finding: Omit<Finding, 'code'> & { readonly code: string }): string {
   const place = finding.line > 0 ? `${finding.file}:${finding.line}:${finding.column}` : finding.file
   return `${place}: ${finding.severity}: ${finding.message} [${finding.code}]`
 }

@@ -1,9 +1,11 @@
 /**
  * The composition root: builds what exists, in the order it starts, and closes it in reverse.
  */
+
 import path from 'node:path'
 import { eventRecord } from '../audit/record.ts'
 import type { GatewayConfig } from '../contract/config.schema.ts'
+import type { Status } from '../contract/seen.ts'
 import { parseDuration, parseSize } from '../contract/units.ts'
 import { createMasking } from '../corridor/masking.ts'
 import { createPassage } from '../corridor/passage.ts'
@@ -249,7 +251,7 @@ async function open(options: GatewayOptions, closing: Closing): Promise<Gateway>
   const adminPort = await adminListener.listen(config.admin.host, config.admin.port)
   record('gateway.started', { version: VERSION, revision: policy.current()?.id ?? null })
 
-  function status(): object {
+  function status(): Status {
     return {
       version: VERSION,
       uptime_seconds: Math.floor((now() - startedAt) / 1000),
