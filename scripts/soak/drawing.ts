@@ -27,7 +27,7 @@ export function drawing(samples: readonly Sample[], heap: Line['values']): strin
       { name: 'requests in flight', colour: '#c98a1b', values: of('in_flight') },
     ]),
   ]
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${LEFT + WIDTH + 20} ${TOP + 2 * (HEIGHT + GAP)}" font-family="sans-serif" font-size="11" fill="#333" role="img">
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${LEFT + WIDTH + 30} ${TOP + 2 * (HEIGHT + GAP)}" font-family="sans-serif" font-size="11" fill="#333" role="img">
 <title>Memory and open things during ${Math.round(last / 60)} minutes of mixed load</title>
 <desc>Resident memory stays between ${Math.round(Math.min(...rss))} and ${Math.round(Math.max(...rss))} MiB; file descriptors and requests in flight return to where they were.</desc>
 <rect width="100%" height="100%" fill="#fff"/>
