@@ -3,8 +3,9 @@
  * docs/reliability.md. It comes from another address than they do, as it would.
  */
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { Agent, request } from 'node:http'
+import { Agent, createServer, request } from 'node:http'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
@@ -18,13 +19,31 @@ const { values } = parseArgs({
 const BODY = '{"model":"tiny","max_tokens":4,"messages":[{"role":"user","content":"hello"}]}'
 const ATTACKER = fileURLToPath(new URL('floods/attacker.ts', import.meta.url))
 
+/** Sends events for as long as they are taken. */
+const endless = createServer((_request, response) => {
+  const event = `data: ${'x'.repeat(16_000)}\n\n`
+  const send = (): void => {
+    while (response.write(event));
+  }
+  response.writeHead(200, { 'content-type': 'text/event-stream' }).on('drain', send)
+  send()
+}).listen(0, '127.0.0.1')
+await once(endless, 'listening')
 const model = await startTinySlm()
 const gateway = await startGateway({
-  targets: [model.url],
+  keys: [{ principal: 'dev' }, { principal: 'eve' }],
   // As it is unless told otherwise, but for an address that may hold fewer connections, and less patience.
   config: {
     listen: { timeouts: { headers: '5s', body: '5s' } },
     limits: { connectionsPerAddress: 200 },
+    pools: {
+      chat: { models: ['tiny'], targets: [{ url: model.url }] },
+      endless: {
+        models: ['endless'],
+        targets: [{ url: `http://127.0.0.1:${(endless.address() as { port: number }).port}` }],
+        health: false,
+      },
+    },
   },
 })
 const { hostname, port } = new URL(gateway.url)
@@ -95,9 +114,13 @@ process.stdout.write(
 await behave()
 process.stdout.write(await line('nothing'))
 for (const name of Object.keys(ATTACKS)) {
-  const attacker = spawn(process.execPath, ['--import', 'tsx', ATTACKER, name, hostname, port], {
-    stdio: 'inherit',
-  })
+  const attacker = spawn(
+    process.execPath,
+    ['--import', 'tsx', ATTACKER, name, hostname, port, String(gateway.keys.eve)],
+    {
+      stdio: 'inherit',
+    },
+  )
   await pause(2000)
   process.stdout.write(await line(name))
   attacker.kill('SIGKILL')
@@ -107,4 +130,6 @@ agent.destroy()
 const verified = await gateway.command('audit', 'verify')
 if (verified.code !== 0) throw new Error('the audit log does not verify')
 await stopAll()
+endless.closeAllConnections()
+endless.close()
 await model.close()

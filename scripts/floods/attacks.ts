@@ -5,6 +5,8 @@ import { setTimeout as pause } from 'node:timers/promises'
 export interface Aim {
   readonly host: string
   readonly port: number
+  /** A good one, of a caller who attacks all the same. */
+  readonly key: string
 }
 
 type Attack = (aim: Aim) => Promise<void>
@@ -66,5 +68,12 @@ export const ATTACKS: Readonly<Record<string, Attack>> = {
       socket.on('drain', send)
       send()
       await closed(socket)
+    }),
+  'endless answers that 100 clients with a key do not read': aim =>
+    many(100, async () => {
+      const socket = open(aim)
+      const body = '{"model":"endless","stream":true,"messages":[]}'
+      socket.write(post(`authorization: Bearer ${aim.key}\r\ncontent-length: ${body.length}\r\n\r\n${body}`))
+      await new Promise<void>(done => socket.once('close', () => done()).pause())
     }),
 }

@@ -47,8 +47,11 @@ export interface Book {
     decide: (document: AccessDocument) => AccessDocument,
     event: (next: AccessDocument) => AccessEvent,
   ): Promise<AccessDocument>
-  /** Of a grant, which is not read anew unless somebody else wrote.
-   * @param next - Undefined where there is nothing to change. @returns What was changed here, and nowhere before. */
+  /**
+   * A change of a grant, which is not read anew unless somebody else wrote.
+   * @param next - Undefined where there is nothing to change.
+   * @returns What was changed here, and nowhere before.
+   */
   change(
     grantId: string,
     next: (document: AccessDocument, grant: GrantDocument) => AccessDocument | undefined,
