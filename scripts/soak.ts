@@ -1,112 +1,172 @@
 /**
- * `npm run soak -- --minutes N`: mixed traffic with reloads, aborts and faults at a built gateway, and what
- * grew meanwhile: memory, file descriptors, requests that never ended. Exits 1 when something did.
+ * `npm run soak -- --minutes N`: mixed traffic with reloads, aborts, faults and grants at a built gateway,
+ * and what grew meanwhile: memory, sockets, file descriptors, timers, leases, grants, requests that never
+ * ended. Exits 1 when something did. With `--out FOLDER` it leaves the series and a drawing there.
  */
-import { readdirSync, readFileSync } from 'node:fs'
+import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { startTinySlm } from '../examples/tiny-slm/server.ts'
-import { chat, type RunningGateway, startGateway, stopAll } from '../test/support/gateway.ts'
-import { sendRaw } from '../test/support/raw.ts'
+import { newFolder, startGateway, stopAll } from '../test/support/gateway.ts'
+import { chance } from '../test/support/random.ts'
+import { startRedis } from '../test/support/redis.ts'
+import { DISTURBANCES, startModel, type World } from './soak/disturbance.ts'
+import { drawing } from './soak/drawing.ts'
+import { PEOPLE, policyOf } from './soak/policy.ts'
+import { type Sample, sample } from './soak/sample.ts'
+import { TRAFFIC } from './soak/traffic.ts'
 
-const { values } = parseArgs({ options: { minutes: { type: 'string', default: '60' } } })
-const until = Date.now() + Number(values.minutes) * 60_000
-
-const policy = (turn: number): string => `package gateway
-
-decision := {"allow": true, "rule": "soak_${turn % 5}", "limits": [
-	{"name": "requests", "key": input.principal.id, "unit": "requests", "limit": 1000000, "window": "1m"},
-	{"name": "streams", "key": input.principal.id, "unit": "concurrency", "limit": 100},
-	{"name": "tokens", "key": input.principal.id, "unit": "tokens", "limit": 100000000, "window": "1h"},
-]}
-`
-
-interface Sample {
-  readonly rss_kb: number
-  readonly fds: number
-}
-
-function sample({ process: { pid } }: RunningGateway): Sample {
-  const status = readFileSync(`/proc/${pid}/status`, 'utf8')
-  return {
-    rss_kb: Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]),
-    fds: readdirSync(`/proc/${pid}/fd`).length,
-  }
-}
-
-const model = await startTinySlm({ tokensPerSecond: 500 })
-const gateway = await startGateway({
-  policy: { 'gateway.rego': policy(0) },
-  targets: [model.url],
-  config: { limits: { unauthenticated: false } },
-})
-const counts: Record<string, number> = {}
-const count = (what: string): void => {
-  counts[what] = (counts[what] ?? 0) + 1
-}
-
-const long = { stream: true, max_tokens: 200, ignore_eos: true }
-const traffic: readonly (() => Promise<void>)[] = [
-  async () => void (await (await chat(gateway)).arrayBuffer()),
-  async () => void (await (await chat(gateway, { body: { stream: true } })).text()),
-  async () => {
-    const leaving = new AbortController()
-    const response = await chat(gateway, { body: long, signal: leaving.signal })
-    await response.body?.getReader().read()
-    leaving.abort()
+const { values } = parseArgs({
+  options: {
+    minutes: { type: 'string', default: '60' },
+    /** Requests a second, in all. */
+    rate: { type: 'string', default: '20' },
+    store: { type: 'string', default: 'sqlite' },
+    out: { type: 'string' },
   },
-  async () => void (await (await chat(gateway, { key: 'wrong' })).text()),
-  async () => void (await sendRaw(gateway.url, 'POST / HTTP/1.1\r\nhost: x\r\nbroken\r\n\r\n')),
-  async () => void (await (await chat(gateway, { body: { messages: 'none' } })).text()),
-]
+})
+const [SAMPLE_MS, DISTURB_MS] = [5000, 10_000]
+const duration = Number(values.minutes) * 60_000
+const out = values.out ?? newFolder()
+mkdirSync(out, { recursive: true })
+const probe = path.resolve(out, 'probe.jsonl')
+const redis = values.store === 'redis' ? await startRedis() : undefined
+const model = await startModel()
+const world: World = {
+  model,
+  redis,
+  gateway: await startGateway({
+    policy: policyOf(0),
+    targets: [model.url],
+    keys: PEOPLE,
+    config: {
+      limits: { unauthenticated: false },
+      store: redis
+        ? { engine: 'redis', url: redis.url, onFailure: 'local' }
+        : values.store === 'sqlite'
+          ? { engine: 'sqlite', path: 'store.db' }
+          : { engine: values.store },
+      audit: { sinks: [{ type: 'file', path: 'audit.jsonl', rotate: { size: '8MiB' } }] },
+    },
+    env: {
+      NODE_OPTIONS: `--import ${fileURLToPath(new URL('soak/probe.mjs', import.meta.url))}`,
+      SOAK_PROBE: probe,
+      SOAK_PROBE_MS: String(Math.min(60_000, duration / 10)),
+    },
+  }),
+}
+const { gateway } = world
+const startedAt = Date.now()
+const until = startedAt + duration
+const seeded = chance(1)
+const deck = Object.entries(TRAFFIC).flatMap(([name, [share]]) => Array<string>(share).fill(name))
+const counts: Record<string, { done: number; failed: number }> = {}
+const open = new Set<Promise<void>>()
 
-async function client(turn: number): Promise<void> {
-  for (let next = turn; Date.now() < until; next++) {
-    const kind = next % traffic.length
-    await (traffic[kind] as () => Promise<void>)().then(
-      () => count(`kind_${kind}`),
-      () => count(`kind_${kind}_failed`),
+function send(): void {
+  const name = seeded.pick(deck)
+  const [, step] = TRAFFIC[name] as (typeof TRAFFIC)[string]
+  counts[name] ??= { done: 0, failed: 0 }
+  const count = counts[name]
+  const sending = step(gateway)
+    .then(
+      () => void count.done++,
+      () => void count.failed++,
     )
-    await pause(5)
-  }
+    .finally(() => open.delete(sending))
+  open.add(sending)
 }
 
-async function disturb(): Promise<void> {
-  for (let turn = 1; Date.now() < until; turn++) {
-    await pause(3000)
-    gateway.writePolicy({ 'gateway.rego': policy(turn) })
-    model.setFault(turn % 4 === 0 ? 'break:3' : turn % 4 === 2 ? '500:2' : null)
+async function traffic(): Promise<void> {
+  while (Date.now() < until) {
+    send()
+    await pause(1000 / Number(values.rate))
   }
-  model.setFault(null)
+  await Promise.all(open)
+}
+
+const disturbed: Record<string, number> = {}
+async function disturb(): Promise<void> {
+  const all = Object.entries(DISTURBANCES)
+  for (let turn = 1; Date.now() < until - 2 * DISTURB_MS; turn++) {
+    await pause(DISTURB_MS)
+    const [name, disturbance] = all[turn % all.length] as (typeof all)[number]
+    await disturbance(world, turn)
+    disturbed[name] = (disturbed[name] ?? 0) + 1
+  }
 }
 
 const samples: Sample[] = []
+async function look(): Promise<void> {
+  // It may be stopped at this moment.
+  const seen = await sample(gateway, startedAt).catch(() => undefined)
+  if (!seen) return
+  const file = path.join(out, 'soak.csv')
+  if (samples.length === 0) writeFileSync(file, `${Object.keys(seen).join(',')}\n`)
+  appendFileSync(file, `${Object.values(seen).join(',')}\n`)
+  samples.push(seen)
+}
+
 async function watch(): Promise<void> {
   while (Date.now() < until) {
-    await pause(10_000)
-    samples.push(sample(gateway))
-    process.stdout.write(`${JSON.stringify({ ...samples.at(-1), ...counts })}\n`)
+    await pause(SAMPLE_MS)
+    await look()
   }
 }
 
-await Promise.all([...Array.from({ length: 8 }, (_, turn) => client(turn)), disturb(), watch()])
-await pause(6000)
-const after = sample(gateway)
-const inFlight = (await gateway.status()).pools.chat.targets[0].in_flight
-const verified = (await gateway.command('audit', 'verify')).code
-// Once warm: the first fifth of the time is left out.
-const warm = samples.slice(Math.floor(samples.length / 5))
-const mean = (part: readonly Sample[]): number =>
-  part.reduce((sum, { rss_kb }) => sum + rss_kb, 0) / Math.max(1, part.length)
-const half = Math.floor(warm.length / 2)
-const growth = mean(warm.slice(half)) / mean(warm.slice(0, half) as Sample[]) - 1
-const verdict = {
-  growth_percent: Math.round(growth * 1000) / 10,
-  fds: after.fds,
-  in_flight: inFlight,
-  audit_verify: verified,
+await look()
+await Promise.all([traffic(), disturb(), watch()])
+// Grants and requests that wait are over by then, and connections that nobody uses are closed.
+await pause(65_000)
+await look()
+const after = samples.at(-1) as Sample
+const collected = existsSync(probe)
+  ? readFileSync(probe, 'utf8')
+      .trim()
+      .split('\n')
+      .map(line => JSON.parse(line) as { at: number; heapUsed: number; resources: Record<string, number> })
+  : []
+const heap = collected.map(({ at, heapUsed }) => [(at - startedAt) / 1000, heapUsed / 2 ** 20] as const)
+writeFileSync(path.join(out, 'soak.svg'), drawing(samples, heap))
+
+const mean = (of: readonly number[]): number => of.reduce((sum, one) => sum + one, 0) / Math.max(1, of.length)
+/** Of the last quarter over the second one: the first is warming up. */
+function growth(of: readonly number[]): number {
+  const quarter = Math.floor(of.length / 4)
+  return mean(of.slice(-quarter)) / mean(of.slice(quarter, 2 * quarter)) - 1
 }
-process.stdout.write(`${JSON.stringify(verdict)}\n`)
-process.exitCode = growth > 0.15 || after.fds > 60 || inFlight !== 0 || verified !== 0 ? 1 : 0
+const percent = (share: number): number => Math.round(share * 1000) / 10
+const verify = await gateway.command('audit', 'verify', '--format', 'json')
+const verdict = {
+  minutes: Number(values.minutes),
+  store: values.store,
+  sent: counts,
+  disturbed,
+  cpu_percent: percent(after.cpu_seconds / after.seconds),
+  rss_growth_percent: percent(growth(samples.map(({ rss_mib }) => rss_mib))),
+  rss_mib: {
+    first: samples[0]?.rss_mib,
+    highest: Math.max(...samples.map(one => one.rss_mib)),
+    after: after.rss_mib,
+  },
+  heap_growth_percent: percent(growth(heap.map(([, mib]) => mib))),
+  heap_mib: { second_quarter: heap[Math.floor(heap.length / 4)]?.[1], last: heap.at(-1)?.[1] },
+  after,
+  awake: collected.at(-1)?.resources,
+  audit: { code: verify.code, ...(JSON.parse(verify.stdout) as object) },
+}
+writeFileSync(path.join(out, 'soak.json'), JSON.stringify(verdict, null, 2))
+process.stdout.write(`${JSON.stringify(verdict, null, 2)}\n`)
+const grew =
+  growth(samples.map(({ rss_mib }) => rss_mib)) > 0.15 ||
+  growth(heap.map(([, mib]) => mib)) > 0.1 ||
+  after.fds > (samples[0] as Sample).fds + 10 ||
+  after.timers > (samples[0] as Sample).timers + 5 ||
+  after.in_flight + after.queued + after.leases + after.grants > 0 ||
+  verify.code !== 0
+process.exitCode = grew ? 1 : 0
+await gateway.stop()
 await stopAll()
-await model.close()
+await world.model.close()
+await world.redis?.stop('SIGKILL')

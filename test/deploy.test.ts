@@ -1,9 +1,19 @@
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs'
 import path from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { parseAllDocuments } from 'yaml'
-import { newFolder, runCommand, stopAll } from './support/gateway.ts'
+import { startTinySlm } from '../examples/tiny-slm/server.ts'
+import { chat, newFolder, prepare, runCommand, startGateway, stopAll } from './support/gateway.ts'
+import { mayMount } from './support/mount.ts'
 
 const read = (name: string): string => readFileSync(name, 'utf8')
 
@@ -124,6 +134,73 @@ describe('the image', () => {
         expect(existsSync(name)).toBe(true)
         expect(shown).toContain(name)
       }
+  })
+})
+
+/** No container is needed to take away what an image takes away: a namespace of mounts, and another user. */
+const AS_IN_THE_IMAGE = [
+  ...['unshare', '--mount', '--propagation', 'private', 'sh', '-c'],
+  [
+    'set -e',
+    'mount --bind "$STATE_DIRECTORY" "$STATE_DIRECTORY"',
+    'mount -t tmpfs tmpfs "$TMPDIR"',
+    'mount -o remount,bind,ro /',
+    'cd "$STATE_DIRECTORY"',
+    'exec setpriv --reuid 65532 --regid 65532 --clear-groups --bounding-set=-all --no-new-privs "$0" "$@"',
+  ].join('\n'),
+]
+
+describe('a gateway as the image runs it', () => {
+  afterEach(stopAll)
+
+  it('serves, keeps its log and answers its health check, where it has no privileges and may write nothing else', async () => {
+    if (!mayMount()) {
+      console.warn('no mounts here: a read-only root is not tested')
+      expect(process.env.SALLYPORT_REQUIRE_MOUNTS).toBeUndefined()
+      return
+    }
+    const model = await startTinySlm()
+    const site = newFolder()
+    const state = path.join(site, 'state')
+    mkdirSync(state, { mode: 0o700 })
+    chownSync(state, 65532, 65532)
+    chmodSync(site, 0o755)
+    const temporary = path.join(site, 'tmp')
+    mkdirSync(temporary)
+    const keys = prepare(site, {
+      targets: [model.url],
+      config: {
+        policy: { path: path.join(site, 'policies') },
+        identity: { apiKeys: { file: path.join(site, 'keys.json') } },
+        audit: { sinks: [{ type: 'file', path: path.join(state, 'audit.jsonl') }] },
+        store: { engine: 'sqlite', path: path.join(state, 'store.db') },
+      },
+    })
+    const gateway = await startGateway({
+      folder: site,
+      configFile: path.join(site, 'gateway.config.json'),
+      within: AS_IN_THE_IMAGE,
+      env: { STATE_DIRECTORY: state, TMPDIR: temporary, NODE_ENV: 'production' },
+    })
+    const proc = `/proc/${gateway.process.pid}`
+    expect(read(`${proc}/status`)).toMatch(/^Uid:\t65532\t65532/m)
+    expect(read(`${proc}/status`)).toMatch(/^CapEff:\t0+$/m)
+    expect(read(`${proc}/mountinfo`)).toMatch(/^\S+ \S+ \S+ \S+ \/ ro/m)
+    const answer = await chat({ ...gateway, keys })
+    expect(answer.status).toBe(200)
+    await answer.arrayBuffer()
+    expect(read(path.join(state, 'audit.jsonl')).trim().split('\n').length).toBeGreaterThan(2)
+    expect(readdirSync(state)).toContain('store.db')
+
+    const [, check = '[]'] = /^HEALTHCHECK[^\n]*\n\s+CMD (\[.*\])$/m.exec(read('Dockerfile')) ?? []
+    const words = (JSON.parse(check) as string[]).map(word =>
+      word.replace('http://127.0.0.1:8081', gateway.adminUrl),
+    )
+    expect(words.join(' ')).toContain(`${gateway.adminUrl}/healthz`)
+    execFileSync(words[0] as string, words.slice(1))
+    expect(await gateway.stop()).toBe(0)
+    expect(() => execFileSync(words[0] as string, words.slice(1), { stdio: 'ignore' })).toThrow()
+    await model.close()
   })
 })
 

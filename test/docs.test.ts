@@ -38,6 +38,13 @@ describe('the docs', () => {
     expect(lost).toEqual([])
   })
 
+  it('name tests that are there, where they say what was done', () => {
+    const rows = [...readFileSync('docs/reliability.md', 'utf8').matchAll(/^\|.*\| (`[a-z-]+\/.+`) \|$/gm)]
+    const named = rows.flatMap(([, cell = '']) => [...cell.matchAll(/`([^`]+)`/g)].map(([, name]) => name))
+    expect(named.length).toBeGreaterThan(30)
+    expect(named.filter(name => !existsSync(`test/${name}.test.ts`))).toEqual([])
+  })
+
   it('explain each code that a caller can be told, at an anchor of its name', () => {
     const anchors = anchorsOf(readFileSync('docs/reference/errors.md', 'utf8'))
     expect(Object.keys(REFUSALS).filter(code => !anchors.includes(code))).toEqual([])

@@ -5,8 +5,9 @@ import path from 'node:path'
 import { decisionRecord, eventRecord, outcomeRecord } from '../../src/audit/record.ts'
 import { configSchema } from '../../src/contract/config.schema.ts'
 import { decisionSchema } from '../../src/contract/decision.schema.ts'
-import { MEANINGS } from '../../src/contract/error-meanings.ts'
+import { MEANINGS, OTHER_MEANINGS } from '../../src/contract/error-meanings.ts'
 import { REFUSALS, type RefusalCode } from '../../src/contract/errors.ts'
+import { FINDINGS } from '../../src/contract/finding-meanings.ts'
 import { inputSchema } from '../../src/contract/input.schema.ts'
 import { createMetrics, type MetricsNeeds } from '../../src/telemetry/metrics.ts'
 import { tableOf } from './from-schema.ts'
@@ -25,6 +26,7 @@ export function pages(): Record<string, string> {
       tableOf(decisionSchema),
     ]),
     'errors.md': errors(),
+    'findings.md': findings(),
     'cli.md': commands(),
     'audit.md': audit(),
     'metrics.md': metrics(),
@@ -37,6 +39,7 @@ const NAMES: Readonly<Record<string, string>> = {
   'input.md': 'what the policy sees',
   'decision.md': 'what the policy answers',
   'errors.md': 'every code that a caller can be told, and what it means',
+  'findings.md': 'every code that `check` and others find, and what it means',
   'audit.md': 'the records of the audit log',
   'metrics.md': 'every metric, with its labels',
 }
@@ -55,13 +58,30 @@ function page(title: string, intro: string, parts: readonly string[]): string {
 
 function errors(): string {
   const sections = Object.entries(REFUSALS).map(([code, { status, type, title }]) => {
-    const meaning = MEANINGS[code as RefusalCode] ?? `${title}.`
-    return `## ${code}\n\nStatus ${status}, type \`${type}\`: “${title}”.\n\n${meaning}`
+    return `## ${code}\n\nStatus ${status}, type \`${type}\`: “${title}”.\n\n${MEANINGS[code as RefusalCode]}`
   })
+  const others = Object.entries(OTHER_MEANINGS).map(([code, meaning]) => `## ${code}\n\n${meaning}`)
   return page(
     'Error codes',
-    'An error is `{"error": {"message", "type", "code", "param"}}`, as OpenAI’s SDKs expect it. The code of an answer is also in the audit record with the same `x-decision-id`, with what lay behind it in `error`. A policy can give codes of its own.',
-    sections,
+    'An error is `{"error": {"message", "type", "code", "param"}}`, as OpenAI’s SDKs expect it. The code of an answer is also in the audit record with the same `x-decision-id`, with what lay behind it in `error`. A policy can give codes of its own. `sallyport explain CODE` says the same.',
+    [linksTo([...Object.keys(REFUSALS), ...Object.keys(OTHER_MEANINGS)]), ...sections, ...others],
+  )
+}
+
+/** To their sections, of the same name. */
+function linksTo(codes: readonly string[]): string {
+  return codes.map(code => `[${code}](#${code})`).join(' · ')
+}
+
+function findings(): string {
+  const sections = Object.entries(FINDINGS).flatMap(([about, meanings]) => [
+    `## ${about}`,
+    ...Object.entries(meanings).map(([code, meaning]) => `### ${code}\n\n${meaning}`),
+  ])
+  return page(
+    'Codes of findings',
+    'What `check`, `test`, `build`, `serve` and `/status` object to has a code, which stays the same while sentences change. Those that begin with `rego_` are of OPA’s compiler. A finding can also have the [code of an error](errors.md). `sallyport explain CODE` says the same.',
+    [linksTo(Object.values(FINDINGS).flatMap(meanings => Object.keys(meanings))), ...sections],
   )
 }
 

@@ -4,9 +4,10 @@
 import type { ActiveGrant } from '../contract/access.schema.ts'
 import type { Shelf } from '../contract/shelf.ts'
 import type { EpochMs } from '../contract/units.ts'
-import { type AccessEvent, createDesk, type Desk } from './desk.ts'
+import { createDesk, type Desk } from './desk.ts'
 import { createDirectory, type Directory, type EndedGrant } from './directory.ts'
 import type { AccessDocument } from './document.ts'
+import type { AccessEvent } from './events.ts'
 
 export interface Access {
   readonly desk: Desk

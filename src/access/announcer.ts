@@ -7,7 +7,7 @@
 import type { WebhookConfig } from '../contract/config/access.ts'
 import type { Kept, Shelf } from '../contract/shelf.ts'
 import type { EpochMs } from '../contract/units.ts'
-import type { AccessEvent } from './desk.ts'
+import type { AccessEvent } from './events.ts'
 import { type Announcement, bodyOf, signedHeaders } from './webhook.ts'
 
 export interface Announcer {

@@ -5,7 +5,15 @@
 import type { ActiveGrant } from '../contract/access.schema.ts'
 import type { Kept, Shelf } from '../contract/shelf.ts'
 import type { EpochMs } from '../contract/units.ts'
-import { type AccessDocument, type EndState, grantState, isLive, keepUntil } from './document.ts'
+import {
+  type AccessDocument,
+  type EndState,
+  grantState,
+  isLive,
+  isPromised,
+  keepUntil,
+  waitsUntil,
+} from './document.ts'
 
 export interface Directory {
   /** Reads what is in the store, and follows it from then on. */
@@ -79,16 +87,14 @@ export function createDirectory({ shelf, now, steady, onEnded, onChange }: Direc
     else live.delete(kept.id)
     const end = document.grant?.end
     if (end) tellEnd(document, end.state)
-    const undone = document.grant ? null : before?.kept.value.grant
-    // Not for good: the request may be approved again, and its grant is then the same.
-    if (undone) onEnded({ id: undone.id, principal: id, why: 'revoked' })
-    onChange(kept.id)
+    // A promise changes nothing that anybody is shown.
+    if (!isPromised(document)) onChange(kept.id)
   }
 
   /** Known before it had a grant, the clock of the grant begins when it is first seen. */
   function steadyEndOf(document: AccessDocument, before: Held | undefined): number {
     if (before?.kept.value.grant && document.grant) return before.steadyEnd
-    const left = (document.grant?.expiresAt ?? document.pendingUntil) - now()
+    const left = (document.grant?.expiresAt ?? waitsUntil(document)) - now()
     return steady() + left + DRIFT_MS + Math.max(0, left) / 1000
   }
 

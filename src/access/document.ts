@@ -23,6 +23,11 @@ export interface AccessDocument {
   readonly createdAt: EpochMs
   readonly pendingUntil: EpochMs
   readonly approvals: readonly Approval[]
+  /**
+   * Until when a grant is being put on record: the request is in nobody else's hands, and is over then
+   * unless the gateway that promised comes back to it.
+   */
+  readonly promised?: EpochMs
   /** `expired`: nobody decided in time. */
   readonly state: 'pending' | 'approved' | 'denied' | 'expired'
   /** Why it was denied, and by whom. */
@@ -62,8 +67,13 @@ export type EndState = 'expired' | 'revoked' | 'returned' | 'used_up'
 /** How long what has ended is kept. */
 export const KEPT_AFTER_MS = 30 * 86_400_000
 
+/** Until when somebody may still decide. */
+export function waitsUntil({ promised, pendingUntil }: AccessDocument): EpochMs {
+  return promised ?? pendingUntil
+}
+
 export function requestState(document: AccessDocument, now: EpochMs): AccessDocument['state'] {
-  return document.state === 'pending' && now >= document.pendingUntil ? 'expired' : document.state
+  return document.state === 'pending' && now >= waitsUntil(document) ? 'expired' : document.state
 }
 
 export function grantState(grant: GrantDocument, now: EpochMs): 'active' | EndState {
@@ -71,10 +81,31 @@ export function grantState(grant: GrantDocument, now: EpochMs): 'active' | EndSt
   return now >= grant.expiresAt ? 'expired' : 'active'
 }
 
+/** How long it may take to put a grant on record. */
+const PROMISE_MS = 10_000
+
+/** What a request is until its grant is on record: as it was, with nothing lent. */
+export function promise(
+  granted: AccessDocument,
+  before: AccessDocument | undefined,
+  now: EpochMs,
+): AccessDocument {
+  return { ...(before ?? { ...granted, state: 'pending', grant: null }), promised: now + PROMISE_MS }
+}
+
+export function isPromised({ promised }: AccessDocument): boolean {
+  return promised !== undefined
+}
+
+export function ended(document: AccessDocument, grant: GrantDocument, end: GrantEnd): AccessDocument {
+  return { ...document, grant: { ...grant, end } }
+}
+
 /** When it is over, at the latest. */
-export function endOf({ grant, denial, pendingUntil }: AccessDocument): EpochMs {
+export function endOf(document: AccessDocument): EpochMs {
+  const { grant, denial } = document
   if (grant) return grant.end?.at ?? grant.expiresAt
-  return denial?.at ?? pendingUntil
+  return denial?.at ?? waitsUntil(document)
 }
 
 export function keepUntil(document: AccessDocument): EpochMs {

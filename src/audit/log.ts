@@ -5,7 +5,9 @@
  * of its own, since what it is given may be masked for it. A batch that a sink cannot take leaves its chain
  * where it was, and every record of it is told.
  */
+
 import { GatewayError } from '../contract/errors.ts'
+import type { AuditState } from '../contract/seen.ts'
 import { createBatch } from './batch.ts'
 import type { Link } from './chain.ts'
 import type { Signer } from './checkpoint.ts'
@@ -31,25 +33,6 @@ export interface Masker {
 export interface SinkName {
   readonly type: string
   readonly name: string
-}
-
-export interface AuditState {
-  /** Whether every sink that decides takes records. */
-  readonly ok: boolean
-  /** Of the first sink's chain. */
-  readonly seq: number
-  /** Records that were answered for without being written (`onFailure: "allow"`). */
-  readonly lost: number
-  readonly sinks: readonly SinkState[]
-}
-
-export interface SinkState extends SinkName {
-  readonly ok: boolean
-  readonly seq: number
-  /** Records that it could not take. */
-  readonly failed: number
-  /** Further facts of its own. */
-  readonly [fact: string]: unknown
 }
 
 export interface Sink {

@@ -82,11 +82,18 @@ export function addPolicyCommands(program: Command): void {
       await build(folder ?? (config?.policy.path as string), config, flags)
     })
 
-  command(program, 'explain <file>', 'what the policy decides of one request, and why; - reads stdin')
+  command(
+    program,
+    'explain <file|code>',
+    'what the policy decides of one request, and why; - reads stdin. Or what an error code means',
+  )
     .addOption(formatOption())
     .option(...POLICY_OPTION)
     .option('--decision <id>', 'which record, in an audit log of many')
     .action(async (file: string, flags: ExplainFlags) => {
+      const { explainedCode, printCode } = await import('../toolbox/explain-code.ts')
+      const meant = existsSync(file) ? undefined : explainedCode(file)
+      if (meant) return printCode(meant, flags.format)
       const { explain } = await import('../toolbox/explain.ts')
       await explain(file, flags)
     })

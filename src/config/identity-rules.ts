@@ -6,7 +6,7 @@ import type { JwtIssuerConfig } from '../contract/config/identity.ts'
 import type { GatewayConfig } from '../contract/config.schema.ts'
 import { parseDuration } from '../contract/units.ts'
 import type { JsonPath } from './document.ts'
-import type { Objection } from './rules.ts'
+import { type Objection, objectIf } from './objection.ts'
 
 /** A longer wait would keep its callers waiting as long. */
 const LONGEST_TIMEOUT_MS = 60_000
@@ -22,9 +22,12 @@ export function judgeIdentity(config: GatewayConfig): Objection[] {
 
 function proxiesThatAreAddresses({ listen }: GatewayConfig): Objection[] {
   return listen.trustedProxies.flatMap((entry, index) =>
-    parseNetwork(entry)
-      ? []
-      : objection('invalid_network', ['listen', 'trustedProxies', index], 'expected an address or a CIDR'),
+    objectIf(
+      !parseNetwork(entry),
+      'invalid_network',
+      ['listen', 'trustedProxies', index],
+      'expected an address or a CIDR',
+    ),
   )
 }
 
@@ -32,10 +35,9 @@ function issuersThatCanBeTrusted({ identity }: GatewayConfig): Objection[] {
   const names = identity.jwt.map(issuer => issuer.issuer)
   return identity.jwt.flatMap((issuer, index) => {
     const at = ['identity', 'jwt', index]
+    const again = names.indexOf(issuer.issuer) < index
     return [
-      ...(names.indexOf(issuer.issuer) === index
-        ? []
-        : objection('duplicate_issuer', [...at, 'issuer'], 'this issuer is named twice')),
+      ...objectIf(again, 'duplicate_issuer', [...at, 'issuer'], 'this issuer is named twice'),
       ...keysThatCanBeFound(issuer, at),
       ...timeoutThatEnds(issuer.keys.timeout, [...at, 'keys', 'timeout']),
     ]
@@ -44,10 +46,9 @@ function issuersThatCanBeTrusted({ identity }: GatewayConfig): Objection[] {
 
 function keysThatCanBeFound({ issuer, jwksUri, keyFile }: JwtIssuerConfig, at: JsonPath): Objection[] {
   const discovers = jwksUri === undefined && keyFile === undefined
+  const both = jwksUri !== undefined && keyFile !== undefined
   return [
-    ...(jwksUri !== undefined && keyFile !== undefined
-      ? objection('two_key_sources', [...at, 'keyFile'], 'expected jwksUri or keyFile, not both')
-      : []),
+    ...objectIf(both, 'two_key_sources', [...at, 'keyFile'], 'expected jwksUri or keyFile, not both'),
     ...(discovers || isUrl(issuer) ? urlThatIsSafe(issuer, [...at, 'issuer']) : []),
     ...(jwksUri === undefined ? [] : urlThatIsSafe(jwksUri, [...at, 'jwksUri'])),
   ]
@@ -60,9 +61,10 @@ function introspectionThatCanBeTrusted({ identity }: GatewayConfig): Objection[]
   })
 }
 
-function certificatesThatCanBePresented({ identity, listen }: GatewayConfig): Objection[] {
-  if (!identity.clientCertificates || listen.tls?.clientCaFile || listen.trustedProxies.length > 0) return []
-  return objection(
+function certificatesThatCanBePresented({ identity, listen }: GatewayConfig): readonly Objection[] {
+  const isVerified = listen.tls?.clientCaFile !== undefined || listen.trustedProxies.length > 0
+  return objectIf(
+    identity.clientCertificates !== undefined && !isVerified,
     'certificates_without_authority',
     ['identity', 'clientCertificates'],
     'needs listen.tls.clientCaFile, or listen.trustedProxies that verify them',
@@ -70,23 +72,17 @@ function certificatesThatCanBePresented({ identity, listen }: GatewayConfig): Ob
 }
 
 /** Over plain http anybody on the way could say who a caller is. */
-function urlThatIsSafe(url: string, path: JsonPath): Objection[] {
+function urlThatIsSafe(url: string, path: JsonPath): readonly Objection[] {
   if (!isUrl(url) || !URL.canParse(url))
-    return objection('invalid_url', path, 'expected a URL such as https://idp.example')
+    return objectIf(true, 'invalid_url', path, 'expected a URL such as https://idp.example')
   const parsed = new URL(url)
   if (parsed.username !== '' || parsed.password !== '')
-    return objection('invalid_url', path, 'expected a URL without a user or a password')
-  return isSafeUrl(parsed)
-    ? []
-    : objection('insecure_url', path, 'expected https; plain http is for loopback only')
+    return objectIf(true, 'invalid_url', path, 'expected a URL without a user or a password')
+  const message = 'expected https; plain http is for loopback only'
+  return objectIf(!isSafeUrl(parsed), 'insecure_url', path, message)
 }
 
-function timeoutThatEnds(timeout: string, path: JsonPath): Objection[] {
-  return parseDuration(timeout) <= LONGEST_TIMEOUT_MS
-    ? []
-    : objection('timeout_too_long', path, 'expected at most 1m')
-}
-
-function objection(code: string, path: JsonPath, message: string): Objection[] {
-  return [{ code, path, message }]
+function timeoutThatEnds(timeout: string, path: JsonPath): readonly Objection[] {
+  const isTooLong = parseDuration(timeout) > LONGEST_TIMEOUT_MS
+  return objectIf(isTooLong, 'timeout_too_long', path, 'expected at most 1m')
 }

@@ -2,6 +2,7 @@
  * Reads `gateway.config.json`: text → variables → schema → a config that can be built from,
  * or findings, each with its JSON path, its line and what was expected.
  */
+
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { isUrl } from '../contract/addresses.ts'
@@ -9,6 +10,7 @@ import type { AuditConfig, SinkConfig } from '../contract/config/audit.ts'
 import type { CertificateConfig, TlsConfig } from '../contract/config/listeners.ts'
 import type { TargetConfig } from '../contract/config/pools.ts'
 import { configSchema, type GatewayConfig } from '../contract/config.schema.ts'
+import type { FindingCode } from '../contract/finding-meanings.ts'
 import type { Finding } from '../contract/findings.ts'
 import { compileSchema, type SchemaProblem } from '../contract/schema.ts'
 import { type ConfigDocument, type JsonPath, parseDocument, showPath } from './document.ts'
@@ -80,7 +82,7 @@ function refuse(findings: readonly Finding[]): LoadedConfig {
 function finding(
   document: ConfigDocument,
   file: string,
-  code: string,
+  code: FindingCode,
   at: JsonPath,
   message: string,
 ): Finding {

@@ -2,7 +2,7 @@
  * Access as an operator sees it: everything that is asked for and granted, and the last word on it.
  */
 import type { Access } from '../access/access.ts'
-import { OPERATOR } from '../access/desk.ts'
+import { OPERATOR } from '../access/deciding.ts'
 import type { GrantDocument } from '../access/document.ts'
 import { grantView, requestView } from '../access/views.ts'
 import { errorBody, GatewayError } from '../contract/errors.ts'

@@ -1,9 +1,11 @@
 /**
  * The composition root: builds what exists, in the order it starts, and closes it in reverse.
  */
+
 import path from 'node:path'
 import { eventRecord } from '../audit/record.ts'
 import type { GatewayConfig } from '../contract/config.schema.ts'
+import type { Status } from '../contract/seen.ts'
 import { parseDuration, parseSize } from '../contract/units.ts'
 import { createMasking } from '../corridor/masking.ts'
 import { createPassage } from '../corridor/passage.ts'
@@ -33,7 +35,7 @@ import { everySecond, handingOn, mostUsed, nearestEnd, operatorsOf, withPulse } 
 import { createSettings } from './settings.ts'
 import { openSharedState } from './shared-state.ts'
 import { accessStatus, poolStatus, queueGauges, readiness, targetGauges } from './status.ts'
-import { clientTimeouts, readTls, watchTls } from './tls.ts'
+import { clientTimeouts, hstsSeconds, readTls, watchTls } from './tls.ts'
 import { openTracing } from './tracing.ts'
 import { openAudit, recordRefusedEarly } from './trail.ts'
 import { openUpstreams } from './upstreams.ts'
@@ -196,7 +198,7 @@ async function open(options: GatewayOptions, closing: Closing): Promise<Gateway>
     connections: { total: connections, perAddress: connectionsPerAddress },
     timeouts: clientTimeouts(config.listen.timeouts),
     tls,
-    hstsSeconds: tlsFiles?.hsts === undefined ? undefined : Math.floor(parseDuration(tlsFiles.hsts) / 1000),
+    hstsSeconds: hstsSeconds(tlsFiles),
     proxies,
     handle: pipeline.handle,
     onRefused: refused =>
@@ -211,6 +213,7 @@ async function open(options: GatewayOptions, closing: Closing): Promise<Gateway>
   const adminListener = createAdminListener({
     operators: operatorsOf(config.admin),
     tls: adminTls,
+    hstsSeconds: hstsSeconds(adminTlsFiles),
     ready: () => readiness(stopping, policy, audit, pools, shared.store),
     status,
     usage: query => answerUsage(shared.store.usage, query, now()),
@@ -248,7 +251,7 @@ async function open(options: GatewayOptions, closing: Closing): Promise<Gateway>
   const adminPort = await adminListener.listen(config.admin.host, config.admin.port)
   record('gateway.started', { version: VERSION, revision: policy.current()?.id ?? null })
 
-  function status(): object {
+  function status(): Status {
     return {
       version: VERSION,
       uptime_seconds: Math.floor((now() - startedAt) / 1000),

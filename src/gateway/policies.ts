@@ -1,10 +1,13 @@
 /**
  * The policies that a gateway asks: the one in force and, beside it, perhaps a candidate.
  */
+
 import { lastRecords } from '../audit/read-records.ts'
 import type { GatewayConfig } from '../contract/config.schema.ts'
+import { FINDING_MEANINGS, type FindingCode } from '../contract/finding-meanings.ts'
+import type { Attempt } from '../contract/seen.ts'
 import { parseDuration, parseSize } from '../contract/units.ts'
-import { type Activation, type Attempt, createActivation } from '../policy/activation.ts'
+import { type Activation, createActivation } from '../policy/activation.ts'
 import { trySamples } from '../policy/load.ts'
 import { isRecorded } from '../policy/recorded.ts'
 import type { ReplayGate } from '../policy/replay-step.ts'
@@ -144,7 +147,7 @@ function replayGate({ policy, audit }: GatewayConfig): ReplayGate | undefined {
   }
 }
 
-function codeOf(cause: unknown): string {
+function codeOf(cause: unknown): FindingCode {
   const { code } = cause as { code?: unknown }
-  return typeof code === 'string' ? code.toLowerCase() : 'fault'
+  return typeof code === 'string' && Object.hasOwn(FINDING_MEANINGS, code) ? (code as FindingCode) : 'fault'
 }

@@ -3,6 +3,7 @@
  */
 import type { AuditLog } from '../audit/log.ts'
 import type { AdminConfig } from '../contract/config/listeners.ts'
+import type { LimitStanding } from '../contract/seen.ts'
 import type { Standing } from '../limits/ledger.ts'
 import type { OperatorsNeeds } from '../server/operators.ts'
 import type { Journal } from '../telemetry/journal.ts'
@@ -58,7 +59,7 @@ export function operatorsOf({ host, hosts, token, tokens, tls }: AdminConfig): O
 const MOST_SHOWN = 100
 
 /** The limits that are used up furthest, first. */
-export function nearestEnd(standings: readonly Standing[]): object[] {
+export function nearestEnd(standings: readonly Standing[]): LimitStanding[] {
   return standings
     .map(({ claim, remaining, resetsAt }) => ({
       name: claim.name,

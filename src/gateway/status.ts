@@ -4,6 +4,7 @@
 import type { Access } from '../access/access.ts'
 import { requestState } from '../access/document.ts'
 import type { AuditLog } from '../audit/log.ts'
+import type { PoolStatus, Status, TargetStatus } from '../contract/seen.ts'
 import type { Activation } from '../policy/activation.ts'
 import type { Store } from '../store/store.ts'
 import type { TargetGauges } from '../telemetry/metrics.ts'
@@ -30,7 +31,11 @@ export function readiness(
 }
 
 /** @param at - On the clock of the targets' states. */
-export function poolStatus(pools: Pools, places: Pick<Places, 'queued'>, at: number): object {
+export function poolStatus(
+  pools: Pools,
+  places: Pick<Places, 'queued'>,
+  at: number,
+): Readonly<Record<string, PoolStatus>> {
   return Object.fromEntries(
     pools.all().map(pool => [
       pool.name,
@@ -43,7 +48,7 @@ export function poolStatus(pools: Pools, places: Pick<Places, 'queued'>, at: num
   )
 }
 
-function targetStatus(target: Target, healthy: boolean, at: number): object {
+function targetStatus(target: Target, healthy: boolean, at: number): TargetStatus {
   const { state, kind, weight } = target
   const slots = slotsOf(target, at)
   const reading = freshReading(state, at)
@@ -90,7 +95,7 @@ export function queueGauges(pools: Pools, places: Pick<Places, 'queued'>): { poo
   return pools.all().map(({ name }) => ({ pool: name, depth: places.queued(name) }))
 }
 
-export function accessStatus({ directory }: Access, at: number): object {
+export function accessStatus({ directory }: Access, at: number): Status['access'] {
   const pending = directory.all().filter(({ value }) => requestState(value, at) === 'pending')
   return { active: directory.activeCount(at), pending: pending.length }
 }

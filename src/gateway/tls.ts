@@ -37,6 +37,11 @@ export function clientTimeouts({ headers, body, idle, stalled }: ClientTimeouts)
   }
 }
 
+/** How long browsers are told to stay with TLS, if at all. */
+export function hstsSeconds(config: TlsConfig | undefined): number | undefined {
+  return config?.hsts === undefined ? undefined : Math.floor(parseDuration(config.hsts) / 1000)
+}
+
 /** @param renew - Given what the files hold, when that is something else than before. */
 export function watchTls(
   config: TlsConfig,

@@ -6,7 +6,9 @@
  * while one runs is looked at right after it. An operator may put an earlier revision back; it
  * stays until the source changes again.
  */
+
 import type { Finding } from '../contract/findings.ts'
+import type { Attempt, PolicyStatus, Step } from '../contract/seen.ts'
 import type { EpochMs } from '../contract/units.ts'
 import { createHeld } from './held.ts'
 import type { Revision } from './revision.ts'
@@ -28,37 +30,6 @@ export interface Activation {
   rollback(id?: string): { readonly revision: string; readonly from: string }
   status(): PolicyStatus
   close(): void
-}
-
-export interface PolicyStatus {
-  readonly revision: string | null
-  readonly activated_at: string | null
-  /** When a change was last seen, whatever became of it. */
-  readonly changed_at: string | null
-  readonly checked_at: string | null
-  /** When the source was last known to be what is in force: `policy.age_seconds` counts from here. */
-  readonly confirmed_at: string | null
-  /** The revision that an operator took out of force, until the source changes again. */
-  readonly rolled_back_from: string | null
-  /** What `rollback` could put in force, the latest first. */
-  readonly held: readonly string[]
-  /** The latest first, ten at most. */
-  readonly attempts: readonly Attempt[]
-}
-
-export interface Attempt {
-  readonly at: string
-  readonly outcome: 'activated' | 'refused'
-  readonly revision: string | null
-  readonly steps: readonly Step[]
-  readonly diagnostics: readonly Finding[]
-  /** Not from the source, which could not be put in force at the start. */
-  readonly from?: 'last_good'
-}
-
-export interface Step {
-  readonly name: string
-  readonly ms: number
 }
 
 /** What a source is at one moment, by digest, and how to make a revision of it. */

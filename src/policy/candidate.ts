@@ -4,7 +4,9 @@
  * It is asked after the request was decided and in a turn of its own, so it delays nobody; what
  * it would have decided otherwise is counted, and the latest are kept for reading.
  */
+
 import type { Decision } from '../contract/decision.schema.ts'
+import type { CandidateStatus, Flip, Verdict } from '../contract/seen.ts'
 import type { EpochMs } from '../contract/units.ts'
 import type { Instant } from './engine.ts'
 import type { Revision } from './revision.ts'
@@ -22,33 +24,6 @@ export interface AskedQuestion {
   readonly instant: Instant
   readonly principal: string
   readonly model: string | null
-}
-
-export interface CandidateStatus {
-  readonly revision: string | null
-  readonly decided: number
-  readonly flips: number
-  /** What asking it costs, µs a request. */
-  readonly mean_us: number | null
-  /** The latest first. */
-  readonly examples: readonly Flip[]
-}
-
-export interface Flip {
-  readonly decision_id: string
-  readonly at: string
-  readonly principal: string
-  readonly model: string | null
-  readonly in_force: Verdict
-  readonly candidate: Verdict
-}
-
-/** What a caller would notice of a decision. */
-export interface Verdict {
-  readonly allow: boolean
-  readonly status: number | null
-  readonly code: string | null
-  readonly rule: string | null
 }
 
 export interface CandidateNeeds {

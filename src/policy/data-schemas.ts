@@ -2,7 +2,9 @@
  * Schemas of data: a `data.schema.json` beside a `data.json` or `data.yaml` says what may be in it. The data
  * is held against it, and so is what the rules read of it: a role that no table has is found before it ships.
  */
+
 import path from 'node:path'
+import type { FindingCode } from '../contract/finding-meanings.ts'
 import type { Finding } from '../contract/findings.ts'
 import { compileSchema, type SchemaProblem, type Validate } from '../contract/schema.ts'
 import { type PlacedYaml, readPlacedYaml } from './builtins/yaml.ts'
@@ -95,7 +97,7 @@ function explain(problem: SchemaProblem, yaml: PlacedYaml, shown: string): Findi
 
 function finding(
   file: string,
-  code: string,
+  code: FindingCode,
   message: string,
   { line, column }: { line: number; column: number } = { line: 0, column: 0 },
 ): Finding {

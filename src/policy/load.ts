@@ -2,8 +2,10 @@
  * Load: a compiled bundle → a revision that has answered the samples and, where that is wanted, the latest
  * requests once more.
  */
+
 import path from 'node:path'
 import { GatewayError } from '../contract/errors.ts'
+import type { FindingCode } from '../contract/finding-meanings.ts'
 import type { Finding } from '../contract/findings.ts'
 import { Refused } from './activation.ts'
 import { builtinCalls } from './builtin-calls.ts'
@@ -138,10 +140,10 @@ function timeOf(work: () => void): number {
 }
 
 /** A finding about the source as a whole. */
-export function refused(needs: Pick<LoadNeeds, 'shown'>, code: string, message: string): Refused {
+export function refused(needs: Pick<LoadNeeds, 'shown'>, code: FindingCode, message: string): Refused {
   return new Refused([wholeSource(needs, code, message)])
 }
 
-function wholeSource({ shown }: Pick<LoadNeeds, 'shown'>, code: string, message: string): Finding {
+function wholeSource({ shown }: Pick<LoadNeeds, 'shown'>, code: FindingCode, message: string): Finding {
   return { severity: 'error', code, message, file: shown, line: 0, column: 0 }
 }

@@ -1,6 +1,7 @@
 /**
  * What the `opa` command prints, read: findings, test results, coverage.
  */
+import type { FindingCode } from '../contract/finding-meanings.ts'
 import type { Finding } from '../contract/findings.ts'
 import type { OpaOutput } from './opa-command.ts'
 import { isTest } from './source.ts'
@@ -55,7 +56,7 @@ function findingsInText(text: string, show: ShowFile): Finding[] {
       const [, file = '', row, column, code = 'rego_error', message = ''] = placed
       findings.push({
         severity: 'error',
-        code,
+        code: code as FindingCode,
         message,
         file: show(file),
         line: Number(row),
@@ -75,7 +76,8 @@ const PLACED =
 function findingOf({ message, code, location }: OpaError, show: ShowFile): Finding {
   return {
     severity: 'error',
-    code: code ?? 'rego_error',
+    // OPA's own begin with rego_, or are listed.
+    code: (code ?? 'rego_error') as FindingCode,
     message,
     file: show(location?.file ?? '.'),
     line: location?.row ?? 0,

@@ -26,6 +26,8 @@ export interface AdminListenerNeeds {
   readonly operators: OperatorsNeeds
   /** Undefined: plain HTTP. */
   readonly tls: TlsMaterial | undefined
+  /** How long browsers are told to stay with TLS, if at all. */
+  readonly hstsSeconds: number | undefined
   ready(): { readonly ok: boolean; readonly checks: Readonly<Record<string, boolean>> }
   status(): object | Promise<object>
   /** @param query - `by` and `since`, where they were given. */
@@ -73,6 +75,8 @@ export function createAdminListener(needs: AdminListenerNeeds): AdminListener {
 
   function shield(request: Request, response: Response, next: NextFunction): void {
     response.set(SHIELD)
+    if (needs.hstsSeconds !== undefined)
+      response.set('strict-transport-security', `max-age=${needs.hstsSeconds}`)
     if (!operators.knows(request.headers.host)) refuse(response, 403, 'forbidden', 'Not by this name')
     else next()
   }

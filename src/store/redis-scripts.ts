@@ -5,6 +5,12 @@
  */
 import type { Script } from './redis-client.ts'
 
+/** KEYS: one of its own. Whether anything can be written. */
+export const PROBE: Script = {
+  name: 'sallyportProbe',
+  text: "redis.call('SET', KEYS[1], '1', 'PX', 1000)",
+}
+
 /**
  * KEYS: shelf, stamps. ARGV: id, version that was read, new document as JSON without version and
  * stamp (or empty: remove), channel, now.

@@ -5,6 +5,7 @@ import type { Shelf } from '../contract/shelf.ts'
 import type { EpochMs } from '../contract/units.ts'
 import { connectRedis } from './redis-client.ts'
 import { createRedisCounters } from './redis-counters.ts'
+import { PROBE } from './redis-scripts.ts'
 import { createRedisShelf } from './redis-shelf.ts'
 import { createRedisUsage } from './redis-usage.ts'
 import type { Store, StoreStateListener } from './store.ts'
@@ -32,6 +33,8 @@ export async function openRedisStore({
 }: RedisStoreNeeds): Promise<Store> {
   const client = await connectRedis(url, onState, needs.answerWithinMs)
   const prefix = `{${needs.prefix}}`
+  // One that is full answers a ping, and takes nothing.
+  client.beforeBack(async () => void (await client.run(PROBE, [`${prefix}:probe`], [])))
   const shelves = new Map<string, Shelf<unknown>>()
   const usage = createRedisUsage(client, { prefix, gateway })
   return {

@@ -23,6 +23,10 @@ export interface SqliteStoreNeeds {
 
 /** How often the file is looked at for what other processes wrote. */
 const LOOK_EVERY_MS = 10
+/** How often a file that could not be written is tried again. */
+const TRY_EVERY_MS = 200
+/** More than any transaction of a gateway writes: where this fits, there is room again. */
+const PROBE_BYTES = 65_536
 
 const TABLES = [
   `CREATE TABLE IF NOT EXISTS documents (shelf TEXT, id TEXT, version INTEGER, stamp INTEGER, value TEXT,
@@ -49,7 +53,8 @@ export async function openSqliteStore({
 }: SqliteStoreNeeds): Promise<Store> {
   let ok = true
   mkdirSync(path.dirname(file), { recursive: true })
-  const sql = watched(await openSql(file), tell)
+  const plain = await openSql(file)
+  const sql = watched(plain, cause => tell(false, cause))
   sql.atomically(() => {
     for (const table of TABLES) sql.prepare(table).run()
     sql.prepare('INSERT OR IGNORE INTO stamps VALUES (1, 0)').run()
@@ -64,10 +69,22 @@ export async function openSqliteStore({
     onState?.(answers, cause)
   }
 
+  /** A transaction that is small may fit where no other does: that is no answer. */
+  const probe = setInterval(() => {
+    if (ok) return
+    try {
+      plain.atomically(() => {
+        plain.prepare('INSERT INTO gateways VALUES (hex(zeroblob(?)), 0)').run(PROBE_BYTES / 2)
+        plain.prepare('DELETE FROM gateways WHERE ends_at = 0').run()
+      })
+      tell(true)
+    } catch {
+      // Not yet.
+    }
+  }, TRY_EVERY_MS).unref()
+
   const look = setInterval(() => {
     try {
-      // Also when nothing was asked: a file that can be written again is found out here.
-      if (!ok) sql.atomically(() => sql.prepare('UPDATE stamps SET last = last').run())
       const version = sql.version()
       if (version === seen) return
       seen = version
@@ -91,23 +108,22 @@ export async function openSqliteStore({
     },
     async close() {
       clearInterval(look)
+      clearInterval(probe)
       usage.flush()
       sql.close()
     },
   }
 }
 
-/** The same file, telling of each transaction whether it went well. */
-function watched(sql: Sql, tell: (ok: boolean, cause?: unknown) => void): Sql {
+/** The same file, telling of each transaction that failed. */
+function watched(sql: Sql, onFailure: (cause: unknown) => void): Sql {
   return {
     ...sql,
     atomically(work) {
       try {
-        const done = sql.atomically(work)
-        tell(true)
-        return done
+        return sql.atomically(work)
       } catch (error) {
-        tell(false, error)
+        onFailure(error)
         throw error
       }
     },

@@ -1,11 +1,11 @@
 /**
- * Metrics, by the names of the contract. The one door of `prom-client`.
+ * Metrics, by the names of the contract.
  *
  * Every label is a closed set: a model that no pool serves is `other`, and nothing that a caller
  * without a credential can choose becomes a label.
  */
-import { collectDefaultMetrics, Gauge, Registry } from 'prom-client'
-import { createCounter, createHistogram, type Tally } from './tally.ts'
+import { boundedNames } from './bounded-names.ts'
+import { createInstruments, type Instruments } from './instruments.ts'
 
 export interface RequestFacts {
   /** Undefined where nobody was identified. */
@@ -31,7 +31,7 @@ export interface OperationFacts {
   readonly usage: { readonly inputTokens: number; readonly outputTokens: number } | undefined
 }
 
-export interface Metrics {
+export interface Metrics extends Pick<Instruments, 'families' | 'text' | 'contentType'> {
   request(facts: RequestFacts): void
   decision(rule: string | undefined, allow: boolean, seconds: number): void
   limitRefusal(name: string): void
@@ -54,11 +54,6 @@ export interface Metrics {
   auditRecords(sink: string, count: number, outcome: 'written' | 'failed' | 'dropped'): void
   /** Spans of traces. */
   spans(count: number, outcome: 'exported' | 'dropped'): void
-  /** What there is, besides what Prometheus knows of any process. */
-  readonly families: readonly MetricFamily[]
-  /** In the exposition format of Prometheus. */
-  text(): Promise<string>
-  readonly contentType: string
 }
 
 export interface MetricsNeeds {
@@ -70,13 +65,6 @@ export interface MetricsNeeds {
   grants(): number | Promise<number>
   /** Of each limit, by name, the largest share that anybody has used of it. */
   limitsUsed(): ReadonlyMap<string, number> | Promise<ReadonlyMap<string, number>>
-}
-
-export interface MetricFamily {
-  readonly name: string
-  readonly type: 'counter' | 'gauge' | 'histogram'
-  readonly labels: readonly string[]
-  readonly help: string
 }
 
 export interface TargetGauges {
@@ -106,53 +94,9 @@ const FIRST_TOKEN_BUCKETS = [
   0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 30, 60,
 ]
 
-/** Gauges that are named as counters are. */
-const MISNAMED = ['active_handles', 'active_requests', 'active_resources'].map(what => `nodejs_${what}_total`)
-
-/** A rule is named by the policy; one that makes names up at run time must not fill the memory. */
-const MOST_NAMES = 200
-
 export function createMetrics(needs: MetricsNeeds): Metrics {
-  const registers = [new Registry()]
-  const [registry] = registers as [Registry]
-  collectDefaultMetrics({ register: registry })
-  for (const name of MISNAMED) registry.removeSingleMetric(name)
-  const tallies: Tally[] = []
-  const families: MetricFamily[] = []
-  const kept = (tally: Tally): Tally => {
-    tallies.push(tally)
-    return tally
-  }
-  const counter = (name: string, help: string, labels: string[] = []) => {
-    families.push({ name, type: 'counter', labels, help })
-    return kept(createCounter({ name, help, labels }))
-  }
-  const histogram = (name: string, help: string, labels: string[], buckets: readonly number[]) => {
-    families.push({ name, type: 'histogram', labels, help })
-    return kept(createHistogram({ name, help, labels }, buckets))
-  }
-  const gauge = (
-    name: string,
-    help: string,
-    labelNames: string[],
-    collect?: (this: Gauge) => Promise<void>,
-  ) => {
-    families.push({ name, type: 'gauge', labels: labelNames, help })
-    return new Gauge({ name, help, labelNames, registers, ...(collect ? { collect } : {}) })
-  }
-  /** Read when it is asked for. */
-  const reading = (
-    name: string,
-    help: string,
-    labelNames: string[],
-    read: () => Promise<readonly (readonly [Record<string, string>, number])[]>,
-  ) =>
-    gauge(name, help, labelNames, async function () {
-      this.reset()
-      // What cannot be read now, such as a limit in a store that is away, is left out, and nothing else is.
-      const values = await read().catch(() => [])
-      for (const [labels, value] of values) this.set(labels, value)
-    })
+  const instruments = createInstruments()
+  const { counter, histogram, gauge, reading } = instruments
 
   const requests = counter('sallyport_requests_total', 'Requests, by how they ended', [
     'pool',
@@ -265,9 +209,9 @@ export function createMetrics(needs: MetricsNeeds): Metrics {
   ]
 
   return {
-    contentType: registry.contentType,
-    families,
-    text: async () => tallies.map(tally => tally.text()).join('') + (await registry.metrics()),
+    families: instruments.families,
+    text: instruments.text,
+    contentType: instruments.contentType,
     request({ principal, pool, model, outcome, code, seconds }) {
       requests.add([pool ?? 'none', modelLabel(model), outcome, codes(code)])
       principalRequests.add([principal === undefined ? 'none' : principals(principal), outcome])
@@ -319,15 +263,4 @@ export function createMetrics(needs: MetricsNeeds): Metrics {
 const OPERATION_NAMES: Readonly<Record<string, string>> = {
   completion: 'text_completion',
   embedding: 'embeddings',
-}
-
-/** Lets so many names through as they are; every further one is `other`. */
-function boundedNames(most = MOST_NAMES): (name: string) => string {
-  const known = new Set<string>()
-  return name => {
-    if (known.has(name)) return name
-    if (known.size >= most) return 'other'
-    known.add(name)
-    return name
-  }
 }

@@ -1,6 +1,8 @@
 /**
  * Pulse: what happened in each of the last seconds, for those who look on: a page, a terminal.
  */
+import type { PulseRates, PulseSecond } from '../contract/seen.ts'
+
 export interface Pulse {
   request(facts: { readonly outcome: string; readonly seconds: number }): void
   tokens(input: number, output: number): void
@@ -13,31 +15,6 @@ export interface PulseSnapshot {
   /** The oldest first, up to the last second that is over. */
   readonly seconds: readonly PulseSecond[]
   readonly last: PulseRates
-}
-
-export interface PulseSecond {
-  /** Seconds since the epoch. */
-  readonly at: number
-  readonly requests: number
-  readonly refused: number
-  readonly failed: number
-  readonly input_tokens: number
-  readonly output_tokens: number
-  /** Of all requests that ended in it, in ms; null where none did. */
-  readonly p50_ms: number | null
-  readonly p99_ms: number | null
-}
-
-/** Over the last ten seconds. */
-export interface PulseRates {
-  readonly window_seconds: number
-  readonly requests_per_second: number
-  readonly refusals_per_second: number
-  readonly failures_per_second: number
-  readonly input_tokens_per_second: number
-  readonly output_tokens_per_second: number
-  readonly p50_ms: number | null
-  readonly p99_ms: number | null
 }
 
 export interface PulseNeeds {

@@ -74,8 +74,8 @@ async function compiled(
     return { snapshot, files, manifest }
   } catch (error) {
     if (error instanceof SourceError) {
-      const finding = { code: error.code, message: error.message, file: shown, line: 0, column: 0 }
-      printFindings([{ severity: 'error', ...finding }], format)
+      const { code, message } = error
+      printFindings([{ severity: 'error', code, message, file: shown, line: 0, column: 0 }], format)
     } else if (error instanceof Refused) printFindings(error.findings, format)
     else throw error
     throw new CommandExit(EXIT.findings)

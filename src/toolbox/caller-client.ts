@@ -2,7 +2,8 @@
  * Talks to a running gateway's public listener, for the commands of a caller.
  */
 import { configFor } from './config.ts'
-import { CommandExit, CommandFailure, EXIT, type Format, print, printJson } from './output.ts'
+import { callGateway, noGateway, urlIn, urlOf } from './gateway-client.ts'
+import { CommandExit, EXIT, type Format, print, printJson } from './output.ts'
 
 export interface CallerOptions {
   readonly config: string
@@ -21,50 +22,20 @@ export async function askGateway<T>(
   body?: object,
 ): Promise<T> {
   const url = gatewayUrl(options)
-  const key = process.env.SALLYPORT_KEY || undefined
-  let response: Response
-  try {
-    response = await fetch(new URL(path, url), {
-      method,
-      headers: {
-        ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
-        ...(body ? { 'content-type': 'application/json' } : {}),
-      },
-      signal: AbortSignal.timeout(ANSWER_MS),
-      ...(body ? { body: JSON.stringify(body) } : {}),
-    })
-  } catch (error) {
-    const { message, cause } = error as Error & { cause?: { code?: string } }
-    throw new CommandFailure(EXIT.failure, `no gateway answers at ${url}: ${cause?.code ?? message}`)
-  }
-  if (response.status === 401)
-    throw new CommandFailure(EXIT.failure, 'the gateway wants a good key, in SALLYPORT_KEY')
-  const answer = await jsonOf(response, url)
-  if (response.ok) return answer as T
-  const { message } = (answer as { error?: { message?: string } }).error ?? {}
-  if (message === undefined)
-    throw new CommandFailure(EXIT.failure, `${url} does not answer as a gateway: ${response.status}`)
-  if (options.format === 'json') printJson(answer)
+  const answer = await callGateway({
+    ...{ url, method, path, body },
+    wants: 'a good key, in SALLYPORT_KEY',
+    credential: process.env.SALLYPORT_KEY || undefined,
+    answerWithinMs: ANSWER_MS,
+  })
+  if (answer.status < 300) return answer.body as T
+  const { message } = (answer.body as { error?: { message?: string } }).error ?? {}
+  if (message === undefined) throw noGateway(url, answer.status)
+  if (options.format === 'json') printJson(answer.body)
   else print(message)
   throw new CommandExit(EXIT.findings)
 }
 
-async function jsonOf(response: Response, url: string): Promise<unknown> {
-  try {
-    return await response.json()
-  } catch {
-    throw new CommandFailure(EXIT.failure, `${url} does not answer as a gateway: ${response.status}`)
-  }
-}
-
 export function gatewayUrl({ config, format, url }: CallerOptions): string {
-  if (url !== undefined) {
-    if (URL.canParse(url)) return url
-    throw new CommandFailure(EXIT.usage, '--url: expected a URL such as http://127.0.0.1:8080')
-  }
-  const { host, port, tls } = configFor(config, format).listen
-  if (port === 0)
-    throw new CommandFailure(EXIT.usage, 'listen.port is 0: say where the gateway is with --url')
-  const reached = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host
-  return `${tls ? 'https' : 'http'}://${reached.includes(':') ? `[${reached}]` : reached}:${port}`
+  return url === undefined ? urlOf(configFor(config, format).listen, 'listen', '--url') : urlIn(url, '--url')
 }

@@ -3,6 +3,7 @@
  * that cannot be used or soon cannot, files that others can read or write who should not, and tokens
  * that are easily guessed.
  */
+
 import { X509Certificate } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import path from 'node:path'
@@ -11,6 +12,7 @@ import { secretsIn } from '../config/secrets.ts'
 import { isUrl } from '../contract/addresses.ts'
 import type { CertificateConfig } from '../contract/config/listeners.ts'
 import type { GatewayConfig } from '../contract/config.schema.ts'
+import type { FindingCode } from '../contract/finding-meanings.ts'
 import type { Finding } from '../contract/findings.ts'
 import { shownPath } from './config.ts'
 
@@ -19,14 +21,26 @@ const SOON_DAYS = 14
 const DAY_MS = 86_400_000
 
 export function fileFindings(configFile: string, config: GatewayConfig, now: number): Finding[] {
-  const { tls } = config.listen
-  const pairs = tls ? [tls, ...(tls.certificates ?? [])] : []
+  const listeners = [config.listen.tls, config.admin.tls].filter(tls => tls !== undefined)
   return [
-    ...pairs.flatMap(pair => pairFindings(pair, now)),
-    ...(tls?.clientCaFile === undefined ? [] : authorityFindings(tls.clientCaFile)),
+    ...pairsOf(config).flatMap(pair => pairFindings(pair, now)),
+    ...listeners.flatMap(({ clientCaFile }) =>
+      clientCaFile === undefined ? [] : authorityFindings(clientCaFile),
+    ),
     ...permissionFindings(configFile, config),
     ...tokenFindings(configFile, config),
   ]
+}
+
+/** Of both listeners and of the targets, each once. */
+function pairsOf({ listen, admin, pools }: GatewayConfig): CertificateConfig[] {
+  const shown = [listen.tls, admin.tls].flatMap(tls => (tls ? [tls, ...(tls.certificates ?? [])] : []))
+  const own = Object.values(pools).flatMap(({ targets }) => targets.flatMap(({ tls }) => tls ?? []))
+  const pairs = new Map<string, CertificateConfig>()
+  for (const { certFile, keyFile } of [...shown, ...own])
+    if (certFile !== undefined && keyFile !== undefined)
+      pairs.set(`${certFile}\n${keyFile}`, { certFile, keyFile })
+  return [...pairs.values()]
 }
 
 /** A shorter one can be found by trying. */
@@ -97,8 +111,7 @@ function permissionFindings(configFile: string, config: GatewayConfig): Finding[
   const named = [...text.matchAll(/\$\{file:([^}]+)\}/g)].map(([, name]) =>
     path.resolve(folder, String(name)),
   )
-  const { tls } = config.listen
-  const keys = tls ? [tls, ...(tls.certificates ?? [])].map(({ keyFile }) => keyFile) : []
+  const keys = pairsOf(config).map(({ keyFile }) => keyFile)
   const secret = [...new Set([...(holdsSecret ? [path.resolve(configFile)] : []), ...named, ...keys])]
   const trusted = [path.resolve(configFile), config.policy.path, apiKeysFile(config)]
   return [
@@ -146,6 +159,6 @@ function textOf(file: string): [string | undefined, Finding[]] {
   }
 }
 
-function finding(severity: Finding['severity'], code: string, file: string, message: string): Finding {
+function finding(severity: Finding['severity'], code: FindingCode, file: string, message: string): Finding {
   return { severity, code, message, file: shownPath(file), line: 0, column: 0 }
 }

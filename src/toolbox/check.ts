@@ -47,7 +47,7 @@ async function policyFindings(config: GatewayConfig): Promise<readonly Finding[]
     const missing = (error as NodeJS.ErrnoException).code === 'ENOENT'
     if (!missing && !(error instanceof SourceError)) throw error
     const message = missing ? 'there is no such file or folder' : (error as Error).message
-    const finding = { code: 'unreadable_source', message, file: shownPath(path), line: 0, column: 0 }
+    const finding = { code: 'unreadable_source' as const, message, file: shownPath(path), line: 0, column: 0 }
     return [{ severity: 'error', ...finding }]
   }
 }

@@ -52,7 +52,11 @@ export function printFindings(findings: readonly Finding[], format: ReportFormat
   if (format === 'json') printJson({ findings })
   else if (format === 'github') for (const line of githubFindings(findings)) print(line)
   else if (format === 'junit') print(junitFindings(findings))
-  else for (const finding of findings) print(showFinding(finding))
+  else {
+    for (const finding of findings) print(showFinding(finding))
+    const [first] = findings
+    if (first) print(`What a code means: sallyport explain ${first.code}`)
+  }
 }
 
 /** A list as aligned columns. */

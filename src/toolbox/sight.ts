@@ -1,42 +1,14 @@
 /**
  * Sight: a gateway at one moment, as lines of a terminal.
  */
-import type { PolicyStatus } from '../policy/activation.ts'
-import type { CandidateStatus } from '../policy/candidate.ts'
-import type { PulseRates, PulseSecond } from '../telemetry/pulse.ts'
+import type { LimitStanding, PulseRates, PulseSecond, Status } from '../contract/seen.ts'
 import { table } from './output.ts'
 
 export interface Sight {
-  readonly status: {
-    readonly version: string
-    readonly uptime_seconds: number
-    readonly policy: PolicyStatus & { readonly candidate?: CandidateStatus }
-    readonly pools: Readonly<Record<string, SeenPool>>
-    readonly store: { readonly engine: string; readonly ok: boolean }
-    readonly audit: { readonly ok: boolean; readonly seq: number }
-  }
+  readonly status: Status
   readonly seconds: readonly PulseSecond[]
   readonly last: PulseRates
-  readonly limits: readonly SeenLimit[]
-}
-
-interface SeenPool {
-  readonly queued?: number
-  readonly targets: readonly {
-    readonly url: string
-    readonly healthy: boolean
-    readonly in_flight: number
-    readonly slots?: number | null
-  }[]
-}
-
-interface SeenLimit {
-  readonly name: string
-  readonly key: string
-  readonly unit: string
-  readonly limit: number
-  readonly remaining: number
-  readonly used: number
+  readonly limits: readonly LimitStanding[]
 }
 
 const SHOWN_LIMITS = 6
@@ -97,13 +69,13 @@ function pools(all: Sight['status']['pools']): string {
       url,
       healthy ? 'healthy' : 'PASSED OVER',
       slots ? `${in_flight} of ${slots}` : `${in_flight}`,
-      index === 0 && queued !== undefined ? `${queued}` : '',
+      index === 0 ? `${queued}` : '',
     ]),
   )
   return table([['POOL', 'TARGET', 'STATE', 'IN FLIGHT', 'WAITING'], ...rows])
 }
 
-function limits(standings: readonly SeenLimit[]): string {
+function limits(standings: readonly LimitStanding[]): string {
   const used = standings.filter(({ used }) => used > 0).slice(0, SHOWN_LIMITS)
   if (used.length === 0) return ''
   const rows = used.map(({ name, key, unit, limit, remaining, used }) => [

@@ -1,38 +1,16 @@
 /**
  * `status`: what a running gateway is doing.
  */
-import type { SinkState } from '../audit/log.ts'
 import { formatFinding } from '../contract/findings.ts'
-import type { PolicyStatus } from '../policy/activation.ts'
-import type { CandidateStatus } from '../policy/candidate.ts'
+import type { AuditState, CandidateStatus, PolicyStatus, SinkState, Status } from '../contract/seen.ts'
 import { type AdminOptions, askAdmin } from './admin-client.ts'
 import { CommandFailure, EXIT, print, printJson, table } from './output.ts'
-
-interface GatewayStatus {
-  readonly version: string
-  readonly uptime_seconds: number
-  readonly policy: PolicyStatus & { readonly candidate?: CandidateStatus }
-  readonly pools: Readonly<Record<string, { readonly targets: readonly TargetStatus[] }>>
-  readonly store: { readonly engine: string; readonly ok: boolean }
-  readonly audit: {
-    readonly ok: boolean
-    readonly seq: number
-    readonly lost: number
-    readonly sinks: readonly SinkState[]
-  }
-}
-
-interface TargetStatus {
-  readonly url: string
-  readonly healthy: boolean
-  readonly in_flight: number
-}
 
 export async function status(options: AdminOptions): Promise<void> {
   const answer = await askAdmin(options, 'GET', '/status')
   if (answer.status !== 200) throw new CommandFailure(EXIT.failure, `the gateway answered ${answer.status}`)
   if (options.format === 'json') printJson(answer.body)
-  else print(told(answer.body as GatewayStatus))
+  else print(told(answer.body as Status))
 }
 
 function candidateTold({ revision, decided, flips, mean_us }: CandidateStatus): string {
@@ -40,7 +18,7 @@ function candidateTold({ revision, decided, flips, mean_us }: CandidateStatus): 
   return `${revision}: ${flips} of ${decided} decisions would flip, ${mean_us ?? '-'} µs each`
 }
 
-function told(status: GatewayStatus): string {
+function told(status: Status): string {
   const { policy, store, audit } = status
   const facts = [
     ['gateway', `${status.version}, up ${status.uptime_seconds} s`],
@@ -58,7 +36,7 @@ function told(status: GatewayStatus): string {
   return sections.filter(section => section !== '').join('\n\n')
 }
 
-function targets({ pools }: GatewayStatus): string {
+function targets({ pools }: Status): string {
   const rows = Object.entries(pools).flatMap(([pool, { targets }]) =>
     targets.map(({ url, healthy, in_flight }) => [
       pool,
@@ -82,7 +60,7 @@ function attempts({ attempts }: PolicyStatus): string {
     .join('\n')
 }
 
-function auditTold({ ok, seq, lost }: GatewayStatus['audit']): string {
+function auditTold({ ok, seq, lost }: AuditState): string {
   return `${good(ok)}, record ${seq}${lost > 0 ? `, ${lost} served without a record` : ''}`
 }
 

@@ -9,7 +9,7 @@ import { nowView } from './now.ts'
 import { policyView } from './policy.ts'
 import { poolsView } from './pools.ts'
 import { follow, forgetToken, get, keepToken, NotLetIn } from './session.ts'
-import type { Decision, Operator, Rates, Second, Status } from './types.ts'
+import type { Decision, Operator, PulseRates, PulseSecond, Status } from './types.ts'
 import type { Page, State, View } from './view.ts'
 
 const VIEWS = [
@@ -134,11 +134,11 @@ async function readiness(): Promise<State['checks']> {
 
 function onTraffic(event: string, data: string): void {
   if (event === 'snapshot') {
-    const { seconds, last } = JSON.parse(data) as { seconds: Second[]; last: Rates }
+    const { seconds, last } = JSON.parse(data) as { seconds: PulseSecond[]; last: PulseRates }
     state.seconds = seconds
     state.rates = last
   } else if (event === 'second') {
-    const { last, ...second } = JSON.parse(data) as Second & { last: Rates }
+    const { last, ...second } = JSON.parse(data) as PulseSecond & { last: PulseRates }
     state.seconds = [...state.seconds, second].slice(-KEPT_SECONDS)
     state.rates = last
   }

@@ -3,7 +3,7 @@ import { createChart } from './chart.ts'
 import { decisionTable } from './decision-table.ts'
 import { empty, fill, h, panel, part, tag } from './dom.ts'
 import { count, ms, rate, seconds } from './format.ts'
-import type { Second } from './types.ts'
+import type { PulseSecond } from './types.ts'
 import type { State, View } from './view.ts'
 
 export function nowView(): View {
@@ -17,8 +17,8 @@ export function nowView(): View {
   const charts = h('div', { class: 'columns' }, requests.element, latency.element, tokens.element)
   const parts = h('div', { class: 'columns' }, health, pools)
 
-  function draw(all: readonly Second[]): void {
-    const of = (pick: (second: Second) => number | null): (number | null)[] => all.map(pick)
+  function draw(all: readonly PulseSecond[]): void {
+    const of = (pick: (second: PulseSecond) => number | null): (number | null)[] => all.map(pick)
     requests.draw([
       { name: 'answered', values: of(second => second.requests - second.refused - second.failed) },
       { name: 'refused', values: of(second => second.refused) },

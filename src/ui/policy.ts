@@ -3,7 +3,7 @@ import { confirmed } from './confirm.ts'
 import { empty, facts, fill, h, panel, table, tag } from './dom.ts'
 import { ago, count, moment, ms } from './format.ts'
 import { post } from './session.ts'
-import type { Attempt, Candidate, Diagnostic, PolicyStatus, Verdict } from './types.ts'
+import type { Attempt, CandidateStatus, Diagnostic, PolicyStatus, Verdict } from './types.ts'
 import type { Page, State, View } from './view.ts'
 
 export function policyView(page: Page): View {
@@ -134,15 +134,15 @@ const FLIPS = [
   { name: 'Principal' },
   { name: 'Model' },
   { name: 'In force' },
-  { name: 'Candidate', label: true },
+  { name: 'CandidateStatus', label: true },
   { name: 'When' },
 ]
 
 const MOST_EXAMPLES = 8
 
-function candidatePanel({ revision, decided, flips, mean_us, examples = [] }: Candidate): HTMLElement {
+function candidatePanel({ revision, decided, flips, mean_us, examples = [] }: CandidateStatus): HTMLElement {
   return panel(
-    'Candidate, asked beside it and never obeyed',
+    'CandidateStatus, asked beside it and never obeyed',
     facts([
       ['Revision', revision ? h('code', {}, revision) : 'none that could be asked'],
       ['Would flip', `${count(flips)} of ${count(decided)} decisions`],

@@ -27,7 +27,6 @@ const COLUMNS = [
 function poolPanel([name, pool]: [string, PoolStatus]): HTMLElement {
   const healthy = pool.targets.filter(target => target.healthy).length
   const mood = healthy === pool.targets.length ? 'good' : healthy > 0 ? 'warn' : 'bad'
-  const waiting = pool.queued ?? pool.queue?.waiting ?? pool.queue?.depth
   return h(
     'section',
     { class: 'panel' },
@@ -38,13 +37,11 @@ function poolPanel([name, pool]: [string, PoolStatus]): HTMLElement {
       h(
         'ul',
         { class: 'tags' },
-        waiting === undefined
-          ? null
-          : h('li', {}, tag(`${count(waiting)} waiting`, waiting > 0 ? 'warn' : 'plain')),
+        h('li', {}, tag(`${count(pool.queued)} waiting`, pool.queued > 0 ? 'warn' : 'plain')),
         h('li', {}, tag(`${healthy} of ${pool.targets.length} healthy`, mood)),
       ),
     ),
-    pool.models ? h('p', { class: 'quiet small long' }, `Serves ${pool.models.join(', ')}`) : null,
+    h('p', { class: 'quiet small long' }, `Serves ${pool.models.join(', ')}`),
     table(`Targets of ${name}`, COLUMNS, pool.targets.map(targetRow)),
   )
 }
@@ -53,21 +50,15 @@ function targetRow(target: TargetStatus) {
   const { url, in_flight, slots, weight, failures, kind } = target
   const busy = slots ? [bar(in_flight / slots), `${in_flight} of ${slots}`] : String(in_flight)
   return [
-    h(
-      'span',
-      {},
-      h('span', { class: 'mono long' }, url),
-      kind ? h('span', { class: 'quiet small' }, ` ${kind}`) : null,
-    ),
+    h('span', {}, h('span', { class: 'mono long' }, url), h('span', { class: 'quiet small' }, ` ${kind}`)),
     stateTag(target),
     busy,
-    weight === undefined ? '' : String(weight),
-    failures === undefined ? '' : String(failures),
+    String(weight),
+    String(failures),
   ]
 }
 
-function stateTag({ healthy, state, breaker }: TargetStatus): HTMLElement {
-  const word = state ?? (typeof breaker === 'string' ? breaker : breaker?.state)
-  if (healthy) return tag(word && word !== 'closed' ? word.replaceAll('_', ' ') : 'healthy', 'good')
-  return tag(word && word !== 'closed' ? word.replaceAll('_', ' ') : 'passed over', 'bad')
+function stateTag({ healthy, breaker }: TargetStatus): HTMLElement {
+  const word = breaker === 'closed' ? undefined : breaker.replaceAll('_', ' ')
+  return healthy ? tag(word ?? 'healthy', 'good') : tag(word ?? 'passed over', 'bad')
 }

@@ -1,122 +1,18 @@
-/** What the admin listener answers, as far as the page shows it. What an older gateway leaves out is optional. */
-export interface Status {
-  readonly version: string
-  readonly uptime_seconds: number
-  readonly policy: PolicyStatus
-  readonly pools: Readonly<Record<string, PoolStatus>>
-  readonly store: { readonly engine: string; readonly ok: boolean }
-  readonly audit: AuditStatus
-}
-
-export interface PolicyStatus {
-  readonly revision: string | null
-  readonly activated_at: string | null
-  readonly changed_at: string | null
-  readonly checked_at: string | null
-  readonly confirmed_at?: string | null
-  readonly rolled_back_from?: string | null
-  readonly held?: readonly string[]
-  readonly attempts: readonly Attempt[]
-  readonly candidate?: Candidate
-}
-
-export interface Attempt {
-  readonly at: string
-  readonly outcome: 'activated' | 'refused'
-  readonly revision: string | null
-  readonly from?: string
-  readonly steps: readonly { readonly name: string; readonly ms: number }[]
-  readonly diagnostics: readonly Diagnostic[]
-}
-
-export interface Diagnostic {
-  readonly file: string
-  readonly line: number
-  readonly column: number
-  readonly message: string
-  readonly code?: string
-}
-
-export interface Candidate {
-  readonly revision: string | null
-  readonly decided: number
-  readonly flips: number
-  readonly mean_us?: number | null
-  readonly examples?: readonly Flip[]
-}
-
-export interface Flip {
-  readonly decision_id: string
-  readonly at: string
-  readonly principal: string
-  readonly model: string | null
-  readonly in_force: Verdict
-  readonly candidate: Verdict
-}
-
-export interface Verdict {
-  readonly allow: boolean
-  readonly code: string | null
-  readonly rule: string | null
-}
-
-export interface PoolStatus {
-  readonly models?: readonly string[]
-  readonly targets: readonly TargetStatus[]
-  readonly queued?: number
-  readonly queue?: { readonly depth?: number; readonly waiting?: number; readonly max?: number }
-}
-
-export interface TargetStatus {
-  readonly url: string
-  readonly healthy: boolean
-  readonly in_flight: number
-  readonly slots?: number | null
-  readonly kind?: string
-  readonly weight?: number
-  readonly failures?: number
-  readonly breaker?: string | { readonly state?: string }
-  readonly state?: string
-}
-
-export interface AuditStatus {
-  readonly ok: boolean
-  readonly seq: number
-  readonly lost?: number
-  readonly sinks?: readonly Readonly<Record<string, unknown>>[]
-}
-
-export interface Second {
-  readonly at: number
-  readonly requests: number
-  readonly refused: number
-  readonly failed: number
-  readonly input_tokens: number
-  readonly output_tokens: number
-  readonly p50_ms: number | null
-  readonly p99_ms: number | null
-}
-
-export interface Rates {
-  readonly requests_per_second: number
-  readonly refusals_per_second: number
-  readonly failures_per_second: number
-  readonly input_tokens_per_second: number
-  readonly output_tokens_per_second: number
-  readonly p50_ms: number | null
-  readonly p99_ms: number | null
-}
-
-export interface LimitStanding {
-  readonly name: string
-  readonly key: string
-  readonly unit: string
-  readonly limit: number
-  readonly remaining: number
-  readonly used: number
-  readonly observe?: boolean
-  readonly resets_at: string | null
-}
+/** What the page is told, besides what every gateway tells of itself. */
+export type {
+  Attempt,
+  AuditState,
+  CandidateStatus,
+  Diagnostic,
+  LimitStanding,
+  PolicyStatus,
+  PoolStatus,
+  PulseRates,
+  PulseSecond,
+  Status,
+  TargetStatus,
+  Verdict,
+} from '../contract/seen.ts'
 
 export interface Operator {
   readonly name: string

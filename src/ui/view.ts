@@ -1,5 +1,5 @@
 /** A view of the page, and what it is given. */
-import type { Decision, Operator, Rates, Second, Status } from './types.ts'
+import type { Decision, Operator, PulseRates, PulseSecond, Status } from './types.ts'
 
 export interface View {
   readonly title: string
@@ -15,8 +15,8 @@ export interface State {
   status?: Status
   operator?: Operator
   checks?: Readonly<Record<string, boolean>>
-  seconds: Second[]
-  rates?: Rates
+  seconds: PulseSecond[]
+  rates?: PulseRates
   /** The latest first. */
   latest: Decision[]
 }

@@ -25,7 +25,7 @@ export function createDeadlines(now: () => number): Deadlines {
   const watching = new Roster<Watched>()
   let timer: NodeJS.Timeout | undefined
 
-  function tick(): void {
+  function look(): void {
     const at = now()
     for (const watched of watching) {
       if (at < watched.dueAt || !watching.has(watched)) continue
@@ -40,7 +40,9 @@ export function createDeadlines(now: () => number): Deadlines {
   return {
     watch(watched) {
       watching.add(watched)
-      timer ??= setInterval(tick, TICK_MS).unref()
+      // Timers come first in a turn of the event loop: what arrived while the process stood still is read
+      // before anybody is told to have been silent.
+      timer ??= setInterval(() => setImmediate(look), TICK_MS).unref()
     },
     forget: watched => watching.delete(watched),
   }

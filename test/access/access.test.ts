@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { type Access, createAccess } from '../../src/access/access.ts'
-import type { AccessEvent } from '../../src/access/desk.ts'
 import type { EndedGrant } from '../../src/access/directory.ts'
 import type { AccessDocument } from '../../src/access/document.ts'
+import type { AccessEvent } from '../../src/access/events.ts'
 import type { AccessQuestion, Judge } from '../../src/access/verdict.ts'
 import type { AccessRequestBody, AccessVerdict } from '../../src/contract/access.schema.ts'
 import { GatewayError } from '../../src/contract/errors.ts'
@@ -40,6 +40,8 @@ class World {
   verdict: AccessVerdict = { outcome: 'approve' }
   /** The audit log cannot be written. */
   broken = false
+  /** While an event is put on record. */
+  onRecord = async (_event: AccessEvent): Promise<void> => {}
   readonly store: Store
   #ids = 0
 
@@ -72,6 +74,7 @@ class World {
       record: async event => {
         if (this.broken) throw new GatewayError('audit_unavailable', 'no space left')
         this.events.push(event)
+        await this.onRecord(event)
       },
       onEnded: grant => this.ended.push(grant),
       every: () => ({ close: () => {} }),
@@ -222,8 +225,8 @@ describe('an approval', () => {
     world.broken = true
     expect(await codeOf(access.desk.approve(id, lea, null, world.judge))).toBe('audit_unavailable')
     expect(access.activeOf('dev', world.wall)).toEqual([])
-    // What stood on it in the meantime is ended.
-    expect(world.ended).toMatchObject([{ principal: 'dev', why: 'revoked' }])
+    // Nothing stood on it in the meantime.
+    expect(world.ended).toEqual([])
     world.broken = false
     const { grant } = await access.desk.approve(id, lea, null, world.judge)
     world.broken = true
@@ -235,6 +238,48 @@ describe('an approval', () => {
     const { world, access } = await worldWith({ outcome: 'approve', max_durations: '1h' } as AccessVerdict)
     expect(await codeOf(access.desk.ask(dev, asked, world.judge))).toBe('policy_error')
     expect(world.told()).toEqual(['access.requested', 'access.denied'])
+  })
+})
+
+describe('a grant that is not on record', () => {
+  it('lends nothing, and leaves the request in nobody else’s hands', async () => {
+    const { world, access } = await worldWith(ASK)
+    const { id } = await access.desk.ask(dev, asked, world.judge)
+    const other = await world.gateway('b')
+    let meanwhile: unknown[] = []
+    world.onRecord = async () => {
+      meanwhile = [
+        access.activeOf('dev', world.wall),
+        other.activeOf('dev', world.wall),
+        (await other.desk.find(id))?.state,
+        await codeOf(other.desk.approve(id, person('lou', 'lead'), null, world.judge)),
+        await codeOf(other.desk.deny(id, dev, null, world.judge)),
+      ]
+    }
+    await access.desk.approve(id, lea, null, world.judge)
+    expect(meanwhile).toEqual([[], [], 'pending', 'conflict', 'conflict'])
+    expect(access.activeOf('dev', world.wall)).toHaveLength(1)
+    expect(other.activeOf('dev', world.wall)).toHaveLength(1)
+  })
+
+  it('is over when its record came too late, and that is told', async () => {
+    const { world, access } = await worldWith(ASK)
+    const { id } = await access.desk.ask(dev, asked, world.judge)
+    world.onRecord = async ({ event }) => {
+      if (event !== 'access.approved') return
+      world.pass(10_000)
+      await access.desk.sweep()
+    }
+    expect(await codeOf(access.desk.approve(id, lea, null, world.judge))).toBe('conflict')
+    expect(access.activeOf('dev', world.wall)).toEqual([])
+    expect(world.events).toMatchObject([
+      { event: 'access.requested' },
+      { event: 'access.approved' },
+      { event: 'access.expired', facts: { why: 'not_granted' } },
+    ])
+    // It may be asked for again.
+    world.onRecord = async () => {}
+    expect((await access.desk.ask(dev, asked, world.judge)).id).not.toBe(id)
   })
 })
 

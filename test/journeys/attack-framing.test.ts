@@ -54,6 +54,7 @@ describe('attacks on framing and parsing', () => {
     expect(answer.status).toBe(200)
   })
 
+  /** Two lengths, or a length and chunks: one request for the gateway, one and a half for the server. */
   it.each([
     ['two Content-Length lines that differ', () => [`content-length: ${BODY.length}`, 'content-length: 5']],
     [
@@ -76,6 +77,7 @@ describe('attacks on framing and parsing', () => {
     await refusedWith(head(lines()) + BODY, 400)
   })
 
+  /** A path that is another one by the time it arrives. */
   it.each([
     ['dot segments', '/v1/../admin'],
     ['escaped dot segments', '/v1/%2e%2e/admin'],
@@ -90,10 +92,12 @@ describe('attacks on framing and parsing', () => {
     await refusedWith(head([`content-length: ${BODY.length}`], target) + BODY, 400)
   })
 
+  /** A tunnel that nobody looks into, and an echo of headers that scripts must not read. */
   it.each(['CONNECT', 'TRACE'])('refuses %s', async method => {
     await refusedWith(head(['content-length: 0'], method === 'CONNECT' ? 'evil:443' : '/', method), 400)
   })
 
+  /** A body that the policy and the server read differently, or that one of the two cannot read. */
   it.each([
     ['is not JSON', '{"model":'],
     ['goes on after the value', `${BODY} {}`],

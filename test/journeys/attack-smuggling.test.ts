@@ -76,6 +76,11 @@ describe('smuggling and confusion', () => {
     return { saw: JSON.parse(record?.result.reasons[0]), record, sent: witness.seen[0] }
   }
 
+  /**
+   * The attacker sends one request in which the gateway and the server would each find another end: by a
+   * length that is said twice or oddly, by chunks that are not quite chunks, by a line that ends where one
+   * of the two sees no end. What is left over would be the head of a request that nobody decided.
+   */
   describe('where a request ends', () => {
     it.each<[string, () => string]>([
       ['a line feed alone ends a header', () => post(BODY).replace('host: gateway\r\n', 'host: gateway\n')],
@@ -155,6 +160,10 @@ describe('smuggling and confusion', () => {
     })
   })
 
+  /**
+   * The attacker names another host, or a whole URL, or a protocol to change to, so that a server behind
+   * serves somebody else's site, tunnels bytes that nobody reads, or takes a method for another one.
+   */
   describe('who is meant', () => {
     it.each<[string, () => string]>([
       ['there is no host', () => post(BODY).replace('host: gateway\r\n', '')],
@@ -186,6 +195,17 @@ describe('smuggling and confusion', () => {
       await refused(bytes())
     })
 
+    /** The attacker says a header twice and hopes that one of the two judges the first, and the other obeys the last. */
+    it('is what both say where a header comes twice: all of it, in its order', async () => {
+      const lines = ['openai-project: mine', 'accept: text/html', 'openai-project: theirs', 'accept: */*']
+      const { saw, sent } = await passed(post(BODY, { lines }))
+      for (const name of ['openai-project', 'accept']) {
+        const values = sent?.headers.flatMap(([key, value]) => (key === name ? [value] : [])) ?? []
+        expect(values.join(', ')).toBe(saw.headers[name])
+      }
+      expect(saw.headers['openai-project']).toBe('mine, theirs')
+    })
+
     it('is seen behind two thousand headers too: none is dropped unread', async () => {
       const many = Array.from({ length: 2500 }, () => 'a: 1')
       await refused(post(BODY, { lines: [...many, 'authorization: Bearer other'] }))
@@ -201,6 +221,11 @@ describe('smuggling and confusion', () => {
     )
   })
 
+  /**
+   * The policy lets a caller use one path, and the attacker spells another one so that it looks like it:
+   * dots and slashes that are escaped once or twice, letters that are too long, a backslash. Or they say a
+   * key of the query twice, and the policy judges the value that the server does not use.
+   */
   describe('the path and the query', () => {
     it.each([
       '/v1/..;/x',
@@ -235,6 +260,10 @@ describe('smuggling and confusion', () => {
     })
   })
 
+  /**
+   * The attacker writes a body in which the policy and the server find different values: a key twice, a
+   * number that one of them cannot hold, letters that are none, a prototype that one of them follows.
+   */
   describe('the body', () => {
     it.each<[string, string]>([
       ['a number that is infinite to one reader and an error to another', '{"max_tokens":1e400}'],

@@ -11,6 +11,7 @@ import {
 } from 'node:fs'
 import { connect } from 'node:net'
 import path from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { startTinySlm, type TinySlm } from '../../examples/tiny-slm/server.ts'
 import { loadConfig } from '../../src/config/load.ts'
@@ -172,6 +173,26 @@ describe('faults', () => {
         expect((await readAnswer(socket)).status).toBe(200)
         socket.destroy()
       }
+    })
+
+    it('a process that stood still for longer than its time-outs drops nothing that is well', async () => {
+      const slow = await startTinySlm({ tokensPerSecond: 60 })
+      const gateway = await withTarget(slow.url)
+      const body = { stream: true, max_tokens: 30, ignore_eos: true }
+      const streams = await Promise.all(Array.from({ length: 5 }, () => chat(gateway, { body })))
+      const waiting = Array.from({ length: 3 }, () => chat(gateway))
+      await slow.until(({ in_flight }) => in_flight === 8)
+      gateway.process.kill('SIGSTOP')
+      // Twice as long as the gateway waits for a byte.
+      await pause(1200)
+      gateway.process.kill('SIGCONT')
+      for (const stream of streams) expect(await stream.text()).toContain('data: [DONE]')
+      for (const response of await Promise.all(waiting)) expect(response.status).toBe(200)
+      expect((await chat(gateway)).status).toBe(200)
+      await expect
+        .poll(async () => (await gateway.status()).pools.chat.targets[0])
+        .toMatchObject({ healthy: true, in_flight: 0 })
+      await slow.close()
     })
 
     it('a clock that is set an hour back, and two hours on', async () => {

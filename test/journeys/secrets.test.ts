@@ -12,6 +12,7 @@ import {
   stopAll,
 } from '../support/gateway.ts'
 import { searchForLeaks, secretsOf, toldInFiles } from '../support/leaks.ts'
+import { startOtlpReceiver } from '../support/otlp-receiver.ts'
 import { openSocket, readAnswer, sendRaw } from '../support/raw.ts'
 import { startWitness } from '../support/witness.ts'
 
@@ -33,9 +34,10 @@ describe('secrets', () => {
     target: 'the-secret-of-the-model-server',
     header: 'the-secret-in-a-header-of-a-target',
   }
-  const started = (url = model.url): Promise<RunningGateway> =>
+  const started = (url = model.url, telemetry: object = {}): Promise<RunningGateway> =>
     startGateway({
       config: {
+        telemetry,
         admin: { token: SECRETS.admin },
         pools: {
           chat: {
@@ -47,7 +49,8 @@ describe('secrets', () => {
     })
 
   it('of callers and servers are nowhere, whatever goes wrong with them', async () => {
-    const gateway = await started()
+    const collector = await startOtlpReceiver()
+    const gateway = await started(model.url, { otlp: collector.url })
     for (const secret of Object.values(SECRETS)) gateway.secrets.add(secret)
     const key = String(gateway.keys.dev)
     const answers: string[] = []
@@ -76,6 +79,10 @@ describe('secrets', () => {
       searchForLeaks([{ where: page, text }], gateway.secrets)
     }
     expect(JSON.stringify(model.stats().last?.headers)).toContain(SECRETS.target)
+    await expect.poll(() => collector.spans().length).toBeGreaterThan(5)
+    const traces = JSON.stringify([collector.spans(), collector.headers])
+    searchForLeaks([{ where: 'traces', text: traces }], gateway.secrets)
+    await collector.close()
   })
 
   it('in a config are not told when it is wrong, and can be kept in files', async () => {

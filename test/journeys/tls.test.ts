@@ -13,6 +13,14 @@ import {
   stopAll,
 } from '../support/gateway.ts'
 
+interface Listener {
+  config(tls: object): Readonly<Record<string, object>>
+  portOf(gateway: RunningGateway): string
+  /** Who asks, at this path. */
+  token(gateway: RunningGateway): string
+  readonly path: string
+}
+
 describe('TLS', () => {
   let folder: string
   let servers: Authority
@@ -27,89 +35,120 @@ describe('TLS', () => {
   })
   afterEach(stopAll)
 
+  const TOKEN = 'a-token-of-the-operator'
+
   const TLS = {
     certFile: 'one.crt',
     keyFile: 'one.key',
     certificates: [{ certFile: 'two.crt', keyFile: 'two.key' }],
   }
-  const start = (tls: object = {}): Promise<RunningGateway> =>
-    startGateway({ folder, keys: [{ principal: 'dev' }], config: { listen: { tls: { ...TLS, ...tls } } } })
 
-  async function secured(gateway: RunningGateway, options: ConnectionOptions = {}): Promise<TLSSocket> {
-    const socket = connect({
-      port: Number(new URL(gateway.url).port),
-      host: '127.0.0.1',
-      ca: readFileSync(servers.file, 'utf8'),
-      servername: 'one.example',
-      ...options,
+  describe.each<[string, Listener]>([
+    [
+      'the public listener',
+      {
+        config: tls => ({ listen: { tls } }),
+        portOf: ({ url }) => new URL(url).port,
+        token: ({ keys }) => String(keys.dev),
+        path: '/-/whoami',
+      },
+    ],
+    [
+      'the admin listener',
+      {
+        config: tls => ({ admin: { token: TOKEN, tls } }),
+        portOf: ({ adminUrl }) => new URL(adminUrl).port,
+        token: () => TOKEN,
+        path: '/status',
+      },
+    ],
+  ])('of %s', (_name, listener) => {
+    const start = (tls: object = {}): Promise<RunningGateway> =>
+      startGateway({
+        folder,
+        keys: [{ principal: 'dev' }],
+        config: listener.config({ ...TLS, ...tls }),
+      })
+
+    async function secured(gateway: RunningGateway, options: ConnectionOptions = {}): Promise<TLSSocket> {
+      const socket = connect({
+        port: Number(listener.portOf(gateway)),
+        host: '127.0.0.1',
+        ca: readFileSync(servers.file, 'utf8'),
+        servername: 'one.example',
+        ...options,
+      })
+      await once(socket, 'secureConnect')
+      socket.on('error', () => {})
+      return socket
+    }
+
+    async function asked(socket: TLSSocket, gateway: RunningGateway): Promise<string> {
+      const { path, token } = listener
+      socket.write(
+        `GET ${path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${token(gateway)}\r\n\r\n`,
+      )
+      return String((await once(socket, 'data'))[0])
+    }
+
+    it('shows each client the certificate for the name it asks for', async () => {
+      const gateway = await start()
+      const shown = async (servername: string) =>
+        (await secured(gateway, { servername, rejectUnauthorized: false })).getPeerCertificate().subject.CN
+      expect(await shown('one.example')).toBe('one')
+      expect(await shown('any.two.example')).toBe('two')
+      expect(await shown('unknown.example')).toBe('one')
+      expect(await shown('')).toBe('one')
     })
-    await once(socket, 'secureConnect')
-    socket.on('error', () => {})
-    return socket
-  }
 
-  async function whoami(socket: TLSSocket, gateway: RunningGateway): Promise<string> {
-    socket.write(`GET /-/whoami HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${gateway.keys.dev}\r\n\r\n`)
-    return String((await once(socket, 'data'))[0])
-  }
+    it('speaks 1.2 and 1.3 with forward secrecy, and nothing older or weaker', async () => {
+      const gateway = await start()
+      expect((await secured(gateway)).getProtocol()).toBe('TLSv1.3')
+      const older = await secured(gateway, { maxVersion: 'TLSv1.2' })
+      expect(older.getCipher().name).toMatch(/^ECDHE-.*(GCM|CHACHA20)/)
+      for (const options of [
+        { maxVersion: 'TLSv1.1', minVersion: 'TLSv1', ciphers: 'DEFAULT@SECLEVEL=0' },
+        { maxVersion: 'TLSv1.2', ciphers: 'AES128-SHA' },
+        { maxVersion: 'TLSv1.2', ciphers: 'ECDHE-ECDSA-AES128-SHA256' },
+      ] as const)
+        await expect(secured(gateway, options)).rejects.toThrow()
+    })
 
-  it('shows each client the certificate for the name it asks for', async () => {
-    const gateway = await start()
-    const shown = async (servername: string) =>
-      (await secured(gateway, { servername, rejectUnauthorized: false })).getPeerCertificate().subject.CN
-    expect(await shown('one.example')).toBe('one')
-    expect(await shown('any.two.example')).toBe('two')
-    expect(await shown('unknown.example')).toBe('one')
-    expect(await shown('')).toBe('one')
-  })
+    it('agrees on http/1.1 by ALPN, and refuses who speaks nothing else than h2', async () => {
+      const gateway = await start()
+      expect((await secured(gateway, { ALPNProtocols: ['h2', 'http/1.1'] })).alpnProtocol).toBe('http/1.1')
+      await expect(secured(gateway, { ALPNProtocols: ['h2'] })).rejects.toThrow()
+    })
 
-  it('speaks 1.2 and 1.3 with forward secrecy, and nothing older or weaker', async () => {
-    const gateway = await start()
-    expect((await secured(gateway)).getProtocol()).toBe('TLSv1.3')
-    const older = await secured(gateway, { maxVersion: 'TLSv1.2' })
-    expect(older.getCipher().name).toMatch(/^ECDHE-.*(GCM|CHACHA20)/)
-    for (const options of [
-      { maxVersion: 'TLSv1.1', minVersion: 'TLSv1', ciphers: 'DEFAULT@SECLEVEL=0' },
-      { maxVersion: 'TLSv1.2', ciphers: 'AES128-SHA' },
-      { maxVersion: 'TLSv1.2', ciphers: 'ECDHE-ECDSA-AES128-SHA256' },
-    ] as const)
-      await expect(secured(gateway, options)).rejects.toThrow()
-  })
+    it('takes new certificates without dropping a connection that stands', async () => {
+      const gateway = await start()
+      const standing = await secured(gateway)
+      expect(await asked(standing, gateway)).toContain('200 OK')
+      servers.issue('next', '/CN=next', ['DNS:one.example'], { usage: 'serverAuth' })
+      copyFileSync(path.join(folder, 'next.crt'), path.join(folder, 'one.crt'))
+      copyFileSync(path.join(folder, 'next.key'), path.join(folder, 'one.key'))
+      await gateway.logged('tls_loaded')
+      expect((await secured(gateway)).getPeerCertificate().subject.CN).toBe('next')
+      expect(await asked(standing, gateway)).toContain('200 OK')
+    })
 
-  it('agrees on http/1.1 by ALPN, and refuses who speaks nothing else than h2', async () => {
-    const gateway = await start()
-    expect((await secured(gateway, { ALPNProtocols: ['h2', 'http/1.1'] })).alpnProtocol).toBe('http/1.1')
-    await expect(secured(gateway, { ALPNProtocols: ['h2'] })).rejects.toThrow()
-  })
+    it('goes on with what it has when a new file is broken', async () => {
+      const gateway = await start()
+      writeFileSync(path.join(folder, 'two.crt'), 'no certificate')
+      await gateway.logged('tls_refused')
+      const socket = await secured(gateway, { servername: 'x.two.example' })
+      expect(socket.getPeerCertificate().subject.CN).toBe('two')
+    })
 
-  it('takes new certificates without dropping a connection that stands', async () => {
-    const gateway = await start()
-    const standing = await secured(gateway)
-    expect(await whoami(standing, gateway)).toContain('200 OK')
-    servers.issue('next', '/CN=next', ['DNS:one.example'], { usage: 'serverAuth' })
-    copyFileSync(path.join(folder, 'next.crt'), path.join(folder, 'one.crt'))
-    copyFileSync(path.join(folder, 'next.key'), path.join(folder, 'one.key'))
-    await gateway.logged('tls_loaded')
-    expect((await secured(gateway)).getPeerCertificate().subject.CN).toBe('next')
-    expect(await whoami(standing, gateway)).toContain('200 OK')
-  })
-
-  it('goes on with what it has when a new file is broken', async () => {
-    const gateway = await start()
-    writeFileSync(path.join(folder, 'two.crt'), 'no certificate')
-    await gateway.logged('tls_refused')
-    const socket = await secured(gateway, { servername: 'x.two.example' })
-    expect(socket.getPeerCertificate().subject.CN).toBe('two')
-  })
-
-  it('tells browsers to stay with TLS where the config says so', async () => {
-    const gateway = await start({ hsts: '365d' })
-    expect(await whoami(await secured(gateway), gateway)).toMatch(
-      /strict-transport-security: max-age=31536000/i,
-    )
-    await gateway.stop('SIGKILL')
-    const silent = await start()
-    expect(await whoami(await secured(silent), silent)).not.toMatch(/strict-transport/i)
+    it('tells browsers to stay with TLS where the config says so', async () => {
+      const gateway = await start({ hsts: '365d' })
+      expect(await asked(await secured(gateway), gateway)).toMatch(
+        /strict-transport-security: max-age=31536000/i,
+      )
+      await gateway.stop('SIGKILL')
+      const silent = await start()
+      expect(await asked(await secured(silent), silent)).not.toMatch(/strict-transport/i)
+    })
   })
 
   describe('check', () => {
@@ -147,6 +186,26 @@ describe('TLS', () => {
           'error tls_unreadable no.crt',
           'error tls_unreadable no.crt',
         ],
+      ])
+    })
+
+    it('looks at those of the admin listener and of targets too', async () => {
+      const target = (port: number): object => ({
+        url: `https://127.0.0.1:${port}`,
+        tls: { certFile: 'one.crt', keyFile: 'two.key' },
+      })
+      prepare(folder, {
+        config: {
+          admin: { tls: { certFile: 'gone.crt', keyFile: 'two.key' } },
+          pools: { chat: { models: ['tiny'], targets: [target(8), target(9)] } },
+        },
+      })
+      chmodSync(path.join(folder, 'two.key'), 0o644)
+      const { code, stdout } = await runCommand(['check', '--format', 'json'], { cwd: folder })
+      const findings = JSON.parse(stdout).findings as { code: string; file: string }[]
+      expect([code, findings.map(finding => `${finding.code} ${finding.file}`)]).toEqual([
+        1,
+        ['tls_unreadable gone.crt', 'tls_key_mismatch two.key', 'readable_by_others two.key'],
       ])
     })
 

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Finding } from '../../src/contract/findings.ts'
+import type { Attempt } from '../../src/contract/seen.ts'
 import {
   type Activation,
   type ActivationNeeds,
-  type Attempt,
   createActivation,
   type Edition,
   Refused,

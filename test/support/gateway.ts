@@ -50,6 +50,8 @@ export interface GatewayOptions {
   readonly stdout?: number
   /** What the shell lets it have, such as `-n 64` files, or `-f 40` blocks in one: see `ulimit`. */
   readonly ulimit?: string
+  /** A command that runs it, as it is given behind its own words. */
+  readonly within?: readonly string[]
   /** Reuse the folder of a gateway that was stopped or killed. */
   readonly folder?: string
 }
@@ -143,11 +145,14 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Runnin
   const folder = options.folder ?? newFolder()
   const keys = options.configFile === undefined ? prepare(folder, options) : {}
   const config = options.configFile ?? 'gateway.config.json'
-  const command = [process.execPath, options.cli ?? CLI, 'serve', '--config', config]
-  const [program = '', ...args] =
+  const within =
     options.ulimit === undefined
-      ? command
-      : ['sh', '-c', `ulimit ${options.ulimit}; exec "$0" "$@"`, ...command]
+      ? (options.within ?? [])
+      : ['sh', '-c', `ulimit ${options.ulimit}; exec "$0" "$@"`]
+  const [program = '', ...args] = [
+    ...within,
+    ...[process.execPath, options.cli ?? CLI, 'serve', '--config', config],
+  ]
   const child = spawn(program, args, {
     cwd: folder,
     env: environment(options.env),

@@ -2,6 +2,24 @@
 import { DURATION_PATTERN } from '../units.ts'
 import { duration, port, section, string, strings } from './words.ts'
 
+/** What the TLS of both listeners has. */
+const shared = {
+  certificates: {
+    type: 'array',
+    description:
+      'More of them: a client gets the first, the one above before all, that is for the name it asks for',
+    items: section(
+      'A certificate and its key',
+      { certFile: string, keyFile: string },
+      { required: ['certFile', 'keyFile'] },
+    ),
+  },
+  hsts: {
+    ...duration(),
+    description: 'How long browsers must use TLS from now on: Strict-Transport-Security in every answer',
+  },
+} as const
+
 export const listen = section('The public listener', {
   host: { ...string, default: '127.0.0.1' },
   port: { ...port, default: 8080 },
@@ -30,20 +48,7 @@ export const listen = section('The public listener', {
         ...string,
         description: 'Client certificates are asked for, and verified with these',
       },
-      certificates: {
-        type: 'array',
-        description:
-          'More of them: a client gets the first, the one above before all, that is for the name it asks for',
-        items: section(
-          'A certificate and its key',
-          { certFile: string, keyFile: string },
-          { required: ['certFile', 'keyFile'] },
-        ),
-      },
-      hsts: {
-        ...duration(),
-        description: 'How long browsers must use TLS from now on: Strict-Transport-Security in every answer',
-      },
+      ...shared,
     },
     { required: ['certFile', 'keyFile'] },
   ),
@@ -86,6 +91,7 @@ export const admin = section(
           description: 'Client certificates that these signed are let in without a token',
         },
         clientRole: { ...role, description: 'What such a certificate may do' },
+        ...shared,
       },
       { required: ['certFile', 'keyFile'] },
     ),

@@ -4,7 +4,9 @@
  * Each lint looks at one module, knows the others, and answers warnings. They are few and sure: one that is
  * wrong teaches people to look away.
  */
+
 import path from 'node:path'
+import type { FindingCode } from '../../contract/finding-meanings.ts'
 import type { Finding } from '../../contract/findings.ts'
 import { branchesOf, type Location, type Module, nameOf, type Rule } from '../syntax.ts'
 import { notTotal, unnamedAllow } from './decision.ts'
@@ -13,7 +15,7 @@ import { silentDeny } from './silent-deny.ts'
 import { unboundedBody } from './unbounded-body.ts'
 
 export interface LintFinding {
-  readonly code: string
+  readonly code: FindingCode
   readonly message: string
   readonly location: Pick<Location, 'row' | 'col'>
   readonly hint: string

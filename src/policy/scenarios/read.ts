@@ -1,6 +1,7 @@
 /**
  * Scenario files: YAML → schema → scenarios that know where they stand, or findings.
  */
+import type { FindingCode } from '../../contract/finding-meanings.ts'
 import type { Finding } from '../../contract/findings.ts'
 import { type Scenario, scenarioSchema } from '../../contract/scenario.schema.ts'
 import { compileSchema, type SchemaProblem } from '../../contract/schema.ts'
@@ -90,6 +91,6 @@ function expectation({ keyword, params, schema, message }: SchemaProblem): strin
 }
 
 /** @param part - Where no place is known, the whole file is meant. */
-export function scenarioFinding(file: string, code: string, message: string, place: Place): Finding {
+export function scenarioFinding(file: string, code: FindingCode, message: string, place: Place): Finding {
   return { severity: 'error', code, message, file, line: place.line, column: place.column }
 }
