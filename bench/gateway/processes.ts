@@ -33,8 +33,8 @@ export function pinned({ command, args, ...rest }: Command, core: number): Comma
     : { ...rest, command, args }
 }
 
-/** @throws when one ends or does not listen within ten seconds. */
-export async function start(commands: readonly Command[]): Promise<Running> {
+/** @throws when one ends or does not listen within ten seconds, unless told. */
+export async function start(commands: readonly Command[], seconds = 10): Promise<Running> {
   const children: ChildProcess[] = []
   const stop = async (): Promise<void> => {
     for (const child of children.reverse()) await ended(child)
@@ -51,7 +51,7 @@ export async function start(commands: readonly Command[]): Promise<Running> {
         said = (said + part).slice(-2000)
       })
       children.push(child)
-      if (port !== undefined) await listening(port, child, () => said)
+      if (port !== undefined) await listening(port, child, () => said, seconds)
     }
   } catch (error) {
     await stop()
@@ -60,8 +60,13 @@ export async function start(commands: readonly Command[]): Promise<Running> {
   return { pids: children.map(({ pid }) => pid as number), stop }
 }
 
-async function listening(port: number, child: ChildProcess, said: () => string): Promise<void> {
-  for (let tries = 0; tries < 200; tries++) {
+async function listening(
+  port: number,
+  child: ChildProcess,
+  said: () => string,
+  seconds: number,
+): Promise<void> {
+  for (let tries = 0; tries < 20 * seconds; tries++) {
     if (child.exitCode !== null) throw new Error(`${child.spawnfile} ended: ${said()}`)
     if (await connects(port)) return
     await new Promise(resolve => setTimeout(resolve, 50))

@@ -13,7 +13,7 @@ import { admitTable } from './admit.ts'
 import type { LoadOrder, LoadResult } from './load.ts'
 import { type Command, pinned, type Running, start, takenBy } from './processes.ts'
 import { type Measured, type Round, report } from './report.ts'
-import { CHUNKS, INTERVAL_MS, SCENARIOS, type Scenario } from './scenarios.ts'
+import { CHUNKS, INTERVAL_MS, requestText, SCENARIOS, type Scenario } from './scenarios.ts'
 import { type Place, SYSTEMS, type System } from './systems.ts'
 
 const execute = promisify(execFile)
@@ -132,24 +132,4 @@ async function once({ system, place, running }: Contender, scenario: Scenario): 
     cpuPerAnswer: (after.cpu - before.cpu) / result.answers,
     memoryBytes: after.memoryBytes,
   }
-}
-
-/** As an OpenAI SDK sends it. */
-function requestText({ body }: Scenario, headers: Readonly<Record<string, string>>): string {
-  const lines = {
-    host: '127.0.0.1',
-    accept: 'application/json',
-    'content-type': 'application/json',
-    'user-agent': 'OpenAI/Python 1.51.0',
-    'x-stainless-lang': 'python',
-    'x-stainless-package-version': '1.51.0',
-    'x-stainless-os': 'Linux',
-    'x-stainless-arch': 'x64',
-    'x-stainless-runtime': 'CPython',
-    'x-stainless-runtime-version': '3.11.9',
-    ...headers,
-    'content-length': String(Buffer.byteLength(body)),
-  }
-  const head = Object.entries(lines).map(([name, value]) => `${name}: ${value}\r\n`)
-  return `POST /v1/chat/completions HTTP/1.1\r\n${head.join('')}\r\n${body}`
 }

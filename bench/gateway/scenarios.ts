@@ -21,7 +21,7 @@ export const INTERVAL_MS = 10
 export const MODEL = 'tiny'
 
 /** A request for a chat whose body has about so many bytes. */
-function chat(bytes: number, members: object = {}): string {
+export function chat(bytes: number, members: object = {}): string {
   const body = (content: string): string =>
     JSON.stringify({
       model: MODEL,
@@ -81,3 +81,26 @@ export const SCENARIOS: readonly Scenario[] = [
     status: 200,
   },
 ]
+
+/** As an OpenAI SDK sends it. */
+export function requestText(
+  { body }: Pick<Scenario, 'body'>,
+  headers: Readonly<Record<string, string>>,
+): string {
+  const lines = {
+    host: '127.0.0.1',
+    accept: 'application/json',
+    'content-type': 'application/json',
+    'user-agent': 'OpenAI/Python 1.51.0',
+    'x-stainless-lang': 'python',
+    'x-stainless-package-version': '1.51.0',
+    'x-stainless-os': 'Linux',
+    'x-stainless-arch': 'x64',
+    'x-stainless-runtime': 'CPython',
+    'x-stainless-runtime-version': '3.11.9',
+    ...headers,
+    'content-length': String(Buffer.byteLength(body)),
+  }
+  const head = Object.entries(lines).map(([name, value]) => `${name}: ${value}\r\n`)
+  return `POST /v1/chat/completions HTTP/1.1\r\n${head.join('')}\r\n${body}`
+}

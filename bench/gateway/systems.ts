@@ -73,11 +73,15 @@ function sallyport(name: string, about: string, members: object = {}): System {
 }
 
 /** The reference policy, with limits that a benchmark does not reach. */
-function prepare({ folder, port, upstream }: Place, members: object): void {
-  cpSync(path.join(ROOT, 'policies'), path.join(folder, 'policies'), { recursive: true })
-  const tables = path.join(folder, 'policies/gateway/tables/data.yaml')
+export function writeReferencePolicy(folder: string): void {
+  cpSync(path.join(ROOT, 'policies'), folder, { recursive: true })
+  const tables = path.join(folder, 'gateway/tables/data.yaml')
   const plenty = '{ requests_per_minute: 100000000, team_requests_per_minute: 100000000, streams: 100000 }'
   writeFileSync(tables, readFileSync(tables, 'utf8').replace(/( {2}interactive: ).*/, `$1${plenty}`))
+}
+
+function prepare({ folder, port, upstream }: Place, members: object): void {
+  writeReferencePolicy(path.join(folder, 'policies'))
   const config = {
     listen: { port },
     admin: { port: 0 },
