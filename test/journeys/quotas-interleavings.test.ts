@@ -60,7 +60,7 @@ it.each(ENGINES)('a limit in %s holds', { timeout: 120_000 }, async engine => {
   }
   /** One edition after the other, each once the last was activated or refused. */
   async function author(): Promise<void> {
-    for (let turn = 0; asked < REQUESTS; turn++) {
+    for (let turn = 0; turn < EDITIONS.length || asked < REQUESTS; turn++) {
       const before = await attemptsOf(gateway)
       gateway.writePolicy(EDITIONS[turn % EDITIONS.length] as Record<string, string>)
       await expect.poll(() => attemptsOf(gateway)).not.toEqual(before)
