@@ -9,6 +9,7 @@ import type { Attempt } from '../contract/seen.ts'
 import { parseDuration, parseSize } from '../contract/units.ts'
 import { type Activation, createActivation } from '../policy/activation.ts'
 import { trySamples } from '../policy/load.ts'
+import { runOwnTests } from '../policy/own-tests.ts'
 import { isRecorded } from '../policy/recorded.ts'
 import type { ReplayGate } from '../policy/replay-step.ts'
 import { readImagined } from '../server/imagine.ts'
@@ -16,7 +17,7 @@ import type { Metrics } from '../telemetry/metrics.ts'
 import type { OperatorLog } from '../telemetry/operator-log.ts'
 import type { Pools } from '../upstreams/pools.ts'
 import type { Watcher } from '../watcher.ts'
-import { runOwnTestsAside } from './own-tests-aside.ts'
+import { compileAside } from './compile-aside.ts'
 import { openPolicySource, type PolicySourceNeeds, shownSource } from './policy-source.ts'
 
 export interface PoliciesNeeds {
@@ -99,7 +100,8 @@ function policyOf(
     ...loading,
     ...place,
     signature,
-    ownTests: activation.tests ? runOwnTestsAside : undefined,
+    ownTests: activation.tests ? runOwnTests : undefined,
+    compile: compileAside,
     scenarios: {
       builtinErrors,
       maxMemoryBytes: loading.maxMemoryBytes,

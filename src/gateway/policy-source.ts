@@ -7,7 +7,7 @@ import type { EpochMs } from '../contract/units.ts'
 import type { Edition } from '../policy/activation.ts'
 import { type BundleNeeds, bundleEdition, type Keeper } from '../policy/bundle-edition.ts'
 import { requestBundle, shownUrl } from '../policy/bundle-request.ts'
-import { type CompileNeeds, lookAt } from '../policy/edition.ts'
+import { type Compile, type CompileNeeds, lookAt } from '../policy/edition.ts'
 import { createLastGood, type KeptBundle, type LastGood } from '../policy/last-good.ts'
 import { createRemoteBundle } from '../policy/remote-bundle.ts'
 import { type Watcher, watchPath } from '../watcher.ts'
@@ -25,6 +25,7 @@ export interface PolicySource {
 
 export interface PolicySourceNeeds extends Omit<BundleNeeds & CompileNeeds, 'lastSequence'> {
   readonly path: string
+  readonly compile: Compile
   /** Where the last good bundle is kept; without it, nowhere. */
   readonly stateFolder: string | undefined
   now(): EpochMs

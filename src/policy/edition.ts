@@ -20,7 +20,12 @@ export interface CompileNeeds extends OwnTestNeeds {
   readonly strict?: boolean
 }
 
+/** @throws Refused when a check or a test fails. */
+export type Compile = (snapshot: Snapshot, needs: CompileNeeds, step: Stepper) => Promise<Bundle>
+
 export interface EditionNeeds extends LoadNeeds, CompileNeeds, Partial<VerifyNeeds> {
+  /** In this thread unless told. */
+  readonly compile?: Compile
   /** A folder of sources, or a bundle file. */
   readonly path: string
   readonly keeper?: Keeper
@@ -41,15 +46,15 @@ export function lookAt(needs: EditionNeeds): Edition {
     async build(step) {
       if (signature.required)
         throw refused(needs, 'unsigned_bundle', 'sources are not signed: build a bundle')
-      return load(await compile(snapshot, needs, step), snapshot.revision, needs, step)
+      const compiled = await (needs.compile ?? compile)(snapshot, needs, step)
+      return load(compiled, snapshot.revision, needs, step)
     },
   }
 }
 
 const UNSIGNED = { required: false, publicKeyFile: [] }
 
-/** @throws Refused when a check or a test fails. */
-export async function compile(snapshot: Snapshot, needs: CompileNeeds, step: Stepper): Promise<Bundle> {
+export const compile: Compile = async (snapshot, needs, step) => {
   const opa = requireOpa()
   const workshop = await step('read', () => openWorkshop(snapshot, opa, needs.shown))
   try {
