@@ -110,6 +110,8 @@ ${tables}
 A ratio is the median of the ratios of each round. First byte: of the body, from when the request was sent, over 32
 connections that are always busy, so it holds the time in line. The limits of these figures: one machine, loopback,
 a model server that answers at once.
+
+Memory over an hour of mixed load is in [reliability.md](reliability.md#an-hour-of-everything-at-once).
 `
 }
 

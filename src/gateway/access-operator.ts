@@ -28,8 +28,8 @@ export interface AccessOperatorNeeds {
   readonly access: Access
   readonly policy: { current(): Revision | undefined; confirmedAt(): EpochMs | undefined }
   now(): EpochMs
-  /** Writes an event into the audit log. */
-  record(event: string, facts: object): void
+  /** Resolves when the event is in the audit log. @throws GatewayError `audit_unavailable` */
+  record(event: string, facts: object): Promise<void>
 }
 
 export function createAccessOperator({ access, policy, now, record }: AccessOperatorNeeds): AccessOperator {
@@ -65,7 +65,7 @@ export function createAccessOperator({ access, policy, now, record }: AccessOper
     decide: (id, approve, comment, operator) =>
       answered(async () => {
         const document = await desk.decideAsOperator(id, approve, comment, judge())
-        record(`admin.access_${approve ? 'approved' : 'denied'}`, {
+        await record(`admin.access_${approve ? 'approved' : 'denied'}`, {
           access_request: id,
           by: OPERATOR,
           operator,
@@ -76,7 +76,7 @@ export function createAccessOperator({ access, policy, now, record }: AccessOper
     revoke: (grantId, comment, operator) =>
       answered(async () => {
         const document = await desk.endAsOperator(grantId, comment)
-        record('admin.access_revoked', { grant: grantId, by: OPERATOR, operator, comment })
+        await record('admin.access_revoked', { grant: grantId, by: OPERATOR, operator, comment })
         return grantView(document, document.grant as GrantDocument, now())
       }),
   }

@@ -116,8 +116,9 @@ async function open(options: GatewayOptions, closing: Closing): Promise<Gateway>
   )
   const audit = handingOn(written, journal)
   const labels = { app: 'sallyport', version: VERSION }
-  const record = (event: string, facts?: object): void =>
-    void audit.write(eventRecord(event, now(), facts)).catch(() => {})
+  const recorded = (event: string, facts?: object): Promise<void> =>
+    audit.write(eventRecord(event, now(), facts))
+  const record = (event: string, facts?: object): void => void recorded(event, facts).catch(() => {})
 
   const policiesNeeds = { config, log, metrics, pools, record, stateFolder, now, random: Math.random }
   const policy = closing.add(openPolicy(policiesNeeds, options.policyShownAs ?? config.policy.path))
@@ -227,8 +228,8 @@ async function open(options: GatewayOptions, closing: Closing): Promise<Gateway>
       return policy.status()
     },
     rollbackPolicy: revision => rollBack(policy, revision),
-    audited: (event, facts) => audit.write(eventRecord(event, now(), facts)),
-    access: createAccessOperator({ access, policy, now, record }),
+    audited: recorded,
+    access: createAccessOperator({ access, policy, now, record: recorded }),
   })
 
   upstreams.configure(config.pools)
