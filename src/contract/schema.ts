@@ -1,7 +1,7 @@
 /**
  * Validation by JSON Schema. The one door of `ajv`.
  */
-import { Ajv, type ErrorObject } from 'ajv'
+import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv'
 
 export interface SchemaProblem {
   /** A JSON pointer to the value. */
@@ -24,10 +24,30 @@ const RFC3339 = /^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:
  * @param options - `defaults` writes the schema's defaults into the value as it is checked; `all`
  *   finds every problem instead of the first.
  */
-export function compileSchema(schema: object, options: { defaults?: boolean; all?: boolean } = {}): Validate {
-  const ajv = new Ajv({
-    allErrors: options.all ?? false,
-    useDefaults: options.defaults ?? false,
+export function compileSchema(schema: object, options: SchemaOptions = {}): Validate {
+  let validate: ValidateFunction | undefined
+  return value => {
+    // Compiled when it is first needed: a command that starts needs few of them.
+    validate ??= compilerFor(options).compile(schema)
+    return validate(value) ? [] : (validate.errors ?? []).map(describe)
+  }
+}
+
+interface SchemaOptions {
+  readonly defaults?: boolean
+  readonly all?: boolean
+}
+
+/** One for each set of options: each compiles the schema of schemas first. */
+const compilers = new Map<string, Ajv>()
+
+function compilerFor({ all = false, defaults = false }: SchemaOptions): Ajv {
+  const name = `${all} ${defaults}`
+  const known = compilers.get(name)
+  if (known) return known
+  const compiler = new Ajv({
+    allErrors: all,
+    useDefaults: defaults,
     verbose: true,
     strictRequired: false,
     strictTypes: false,
@@ -36,8 +56,8 @@ export function compileSchema(schema: object, options: { defaults?: boolean; all
       timezone: isTimeZone,
     },
   })
-  const validate = ajv.compile(schema)
-  return value => (validate(value) ? [] : (validate.errors ?? []).map(describe))
+  compilers.set(name, compiler)
+  return compiler
 }
 
 const zones = new Map<string, boolean>()
