@@ -8,6 +8,7 @@ import { FINDING_MEANINGS, type FindingCode } from '../contract/finding-meanings
 import type { Attempt } from '../contract/seen.ts'
 import { parseDuration, parseSize } from '../contract/units.ts'
 import { type Activation, createActivation } from '../policy/activation.ts'
+import { type Compile, compile } from '../policy/edition.ts'
 import { trySamples } from '../policy/load.ts'
 import { runOwnTests } from '../policy/own-tests.ts'
 import { isRecorded } from '../policy/recorded.ts'
@@ -101,7 +102,7 @@ function policyOf(
     ...place,
     signature,
     ownTests: activation.tests ? runOwnTests : undefined,
-    compile: compileAside,
+    compile: inTurn(compile, compileAside),
     scenarios: {
       builtinErrors,
       maxMemoryBytes: loading.maxMemoryBytes,
@@ -134,6 +135,16 @@ function policyOf(
       await active.refresh()
     },
     watch: () => source.watch(() => void active.refresh()),
+  }
+}
+
+/** The first time in this thread, which has nothing else to do yet. */
+function inTurn(first: Compile, later: Compile): Compile {
+  let next = first
+  return (...order) => {
+    const now = next
+    next = later
+    return now(...order)
   }
 }
 

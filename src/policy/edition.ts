@@ -59,15 +59,22 @@ export const compile: Compile = async (snapshot, needs, step) => {
   const workshop = await step('read', () => openWorkshop(snapshot, opa, needs.shown))
   try {
     const { ownTests } = needs
-    // Each waits for the compiler, so they are asked at the same time; what the check finds is told first.
-    const [problems, { bundle, findings }, reads] = await Promise.all([
-      step('check', () => workshop.check({ strict: needs.strict ?? false })),
-      step('compile', () => workshop.buildPolicy(needs.entrypoint)),
+    // Each waits for OPA's command, so it is asked for all at the same time; what is found first is told.
+    const checking = step('check', () => workshop.check({ strict: needs.strict ?? false }))
+    const compiling = step('compile', () => workshop.buildPolicy(needs.entrypoint))
+    const compiled = compiling.then(
+      ({ bundle }) => bundle,
+      () => undefined,
+    )
+    const [problems, { bundle, findings }, failures, reads] = await Promise.all([
+      checking,
+      compiling,
+      ownTests ? step('tests', () => ownTests({ snapshot, compiled }, needs)) : [],
       workshop.reads(needs.entrypoint),
     ])
     refuseIfAny(problems)
     if (!bundle) throw new Refused(findings)
-    if (ownTests) refuseIfAny(await step('tests', () => ownTests({ snapshot, bundle }, needs)))
+    refuseIfAny(failures)
     return withReads(bundle, reads)
   } finally {
     workshop.close()

@@ -29,7 +29,8 @@ export interface ScenarioSetting extends ScenarioNeeds {
 
 export interface Tested {
   readonly snapshot: Snapshot
-  readonly bundle: Pick<Bundle, 'wasm' | 'dataText'>
+  /** What scenarios are put to; undefined once it is known that there is none. */
+  readonly compiled: Promise<Bundle | undefined>
 }
 
 /** @returns A finding for each test that failed. */
@@ -54,7 +55,7 @@ async function ran(
   { opa, workshop }: { readonly opa: OpaCommand; readonly workshop: Workshop },
 ): Promise<readonly Finding[]> {
   const { shown, scenarios, now } = needs
-  const { snapshot } = tested
+  const { snapshot, compiled } = tested
   const units = await runUnitTests({
     snapshot,
     workshop,
@@ -64,12 +65,16 @@ async function ran(
     maxMemoryBytes: scenarios?.maxMemoryBytes ?? DEFAULT_MEMORY_BYTES,
   })
   const failed = await explained(units.results.filter(isFailed), workshop)
-  const run = scenarios ? scenarioRun(tested, needs, scenarios) : { results: [], findings: [] }
+  const bundle = await compiled
+  const run = scenarios && bundle ? scenarioRun(snapshot, bundle, needs, scenarios) : NOTHING_RUN
   return [...units.findings, ...run.findings, ...[...failed, ...run.results.filter(isFailed)].map(findingOf)]
 }
 
+const NOTHING_RUN: ScenarioRun = { results: [], findings: [] }
+
 function scenarioRun(
-  { snapshot, bundle }: Tested,
+  snapshot: Snapshot,
+  bundle: Bundle,
   { shown, entrypoint }: OwnTestNeeds,
   setting: ScenarioSetting,
 ): ScenarioRun {
