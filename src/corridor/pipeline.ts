@@ -10,14 +10,13 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { EndedGrant } from '../access/directory.ts'
 import type { Outcome } from '../audit/record.ts'
 import type { ActiveGrant } from '../contract/access.schema.ts'
-import type { Decision } from '../contract/decision.schema.ts'
 import { GatewayError } from '../contract/errors.ts'
-import { GENERATING, type Principal } from '../contract/input.schema.ts'
+import type { Principal } from '../contract/input.schema.ts'
 import type { RequestFacts } from '../contract/request.ts'
 import { Roster } from '../contract/roster.ts'
 import type { EpochMs } from '../contract/units.ts'
-import { admit, claimsOf, LimitRefusal } from '../limits/admit.ts'
-import { type Expectation, expectedAmounts, type Pricing, priceFor } from '../limits/amounts.ts'
+import { LimitRefusal } from '../limits/admit.ts'
+import type { Pricing } from '../limits/amounts.ts'
 import type { Ledger, Standing } from '../limits/ledger.ts'
 import { rateHeaders } from '../limits/rate-headers.ts'
 import type { Candidate } from '../policy/candidate.ts'
@@ -36,17 +35,17 @@ import type { Tracer } from '../telemetry/tracer.ts'
 import { ClientLeft } from '../upstreams/client-left.ts'
 import type { Pools } from '../upstreams/pools.ts'
 import type { StopReason } from '../upstreams/relay.ts'
-import { route } from '../upstreams/route.ts'
 import type { AccessApi } from './access-api.ts'
 import { type CallerNeeds, callerOf } from './caller.ts'
-import { grantClaims, groundsOf } from './grounds.ts'
+import { grantClaims } from './grounds.ts'
 import { createOwnApi, isOwn } from './own-api.ts'
 import type { Passage } from './passage.ts'
-import { type Asker, createQuestions, instantOf, stillAllowed } from './question.ts'
+import { createPermit } from './permit.ts'
+import { type Asker, createQuestions, stillAllowed } from './question.ts'
 import type { Recorder } from './recorder.ts'
-import { isFault, PolicyRefusal, refusalOf } from './refusal.ts'
-import { inScope, outOfScope } from './scope.ts'
-import { beginTrace, decided } from './traced.ts'
+import { isFault, refusalOf } from './refusal.ts'
+import { inScope } from './scope.ts'
+import { beginTrace } from './traced.ts'
 import { Visit } from './visit.ts'
 
 export interface PipelineNeeds {
@@ -102,6 +101,8 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
   const { now, policy, ledger, pools, passage, recorder, metrics, log } = needs
   const questions = createQuestions({ confirmedAt: policy.confirmedAt, poolFacts: pools.facts })
   const ownApi = createOwnApi({ ledger, pools, questions, accessApi: needs.accessApi })
+  const { candidate } = needs
+  const permit = createPermit({ ledger, pools, questions, metrics, candidate, remember: ownApi.remember })
   const visits = new Roster<Visit>()
 
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -158,7 +159,7 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
       const own = await ownApi.answer(visit, facts, asker, visit.body)
       return 'text' in own ? answer(visit, own.text, own.status) : answerEvents(visit, own.events)
     }
-    const decision = await permit(visit, facts, asker, settings)
+    const decision = await permit(visit, facts, asker, settings.pricing)
     if (isModelList(facts)) return answerModels(visit, facts, asker)
     visit.pool = visit.pools[0]
     const recorded = recorder.decision(visit)
@@ -167,46 +168,6 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
     if (visit.endedBy) throw new ClientLeft()
     visit.trace?.begin('queue')
     await passage.through(visit, facts, decision)
-  }
-
-  /** Decides and takes what the decision limits; a grant that has no more to give is decided without. */
-  async function permit(
-    visit: Visit,
-    facts: RequestFacts,
-    asker: Asker,
-    settings: Settings,
-  ): Promise<Decision> {
-    for (;;) {
-      visit.trace?.begin('decide')
-      const decision = decide(visit, facts, { ...asker, grants: visit.grants })
-      visit.trace?.end(decided(visit))
-      if (!decision.allow) throw new PolicyRefusal(decision)
-      visit.trace?.begin('admit')
-      visit.grounds = groundsOf(visit, decision)
-      const own = claimsOf(decision.limits ?? [])
-      ownApi.remember(asker.principal.id, own, asker.revision.id)
-      const ceilings = visit.grounds.map(grant => ({ grant, claims: grantClaims(grant) }))
-      const claims = ceilings.length > 0 ? [...own, ...ceilings.flatMap(({ claims }) => claims)] : own
-      visit.model = decision.rewrite?.model ?? visit.model
-      // Before anything is taken: what no pool can serve costs nothing.
-      if (!isModelList(facts)) visit.pools = route(decision, visit.model, pools)
-      visit.price = priceFor(pricedModels(visit, facts), settings.pricing, claims)
-      const amounts = expectedAmounts(expectationOf(visit, facts, decision), visit.price)
-      try {
-        const reserving = admit(claims, amounts, visit.now, ledger)
-        // A ledger in this process answers at once, and then nothing is waited for.
-        visit.reservation = reserving instanceof Promise ? await reserving : reserving
-        visit.standings = visit.reservation.standings
-        visit.trace?.end()
-        return decision
-      } catch (error) {
-        const { claim } = error instanceof LimitRefusal ? error.refusedBy : { claim: undefined }
-        const spent = ceilings.find(({ claims }) => claim && claims.includes(claim))?.grant
-        if (!spent) throw error
-        visit.grants = visit.grants.filter(grant => grant !== spent)
-        visit.grounds = []
-      }
-    }
   }
 
   function firstUses({ grounds, id }: Visit, principal: Principal): Promise<void>[] {
@@ -225,33 +186,6 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
     } catch {
       // The store is away; who asks next finds the ceiling where it is.
     }
-  }
-
-  function decide(visit: Visit, facts: RequestFacts, asker: Asker): Decision {
-    const described = questions.describe(visit, asker, facts, visit.body)
-    visit.described = described
-    visit.model = described.model
-    if (!inScope(asker.principal, facts, described.model)) throw outOfScope()
-    const began = performance.now()
-    try {
-      visit.decided = questions.decide(visit, asker, described)
-    } finally {
-      visit.evalNs = Math.round((performance.now() - began) * 1e6)
-    }
-    const { decision } = visit.decided
-    metrics.decision(decision.rule, decision.allow, visit.evalNs / 1e9)
-    needs.candidate?.compare(
-      {
-        id: visit.id,
-        at: visit.now,
-        input: described.whole(),
-        instant: instantOf(visit),
-        principal: asker.principal.id,
-        model: described.model,
-      },
-      decision,
-    )
-    return decision
   }
 
   /** For each model of the pools the policy is asked about a chat with it, spending nothing. */
@@ -339,28 +273,6 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
 /** What every answer to a visit says of it. */
 function headersOf(visit: Visit): Record<string, string> {
   return { ...visit.names, ...rateHeaders(visit.standings, visit.now) }
-}
-
-/** How much a request may use, as far as its body and the policy tell. */
-function expectationOf(
-  { described }: Visit,
-  { operation }: RequestFacts,
-  { rewrite }: Decision,
-): Expectation {
-  const ceilings = [described?.maxOutputTokens, rewrite?.max_tokens].filter(
-    ceiling => typeof ceiling === 'number',
-  )
-  return {
-    inputTokens: described?.estimatedInputTokens ?? 0,
-    maxOutputTokens: ceilings.length > 0 ? Math.min(...ceilings) : null,
-    generates: GENERATING.has(operation),
-  }
-}
-
-/** A request that names no model may act on any of the pools that could serve it. */
-function pricedModels({ model, pools }: Visit, { operation }: RequestFacts): readonly string[] {
-  if (model !== null) return [model]
-  return GENERATING.has(operation) ? pools.flatMap(pool => pool.models) : []
 }
 
 function outcomeOf(error: unknown, { recorded }: Visit): Outcome {

@@ -5,18 +5,21 @@ import { randomFillSync } from 'node:crypto'
 import type { EpochMs } from '../contract/units.ts'
 
 const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
+const CODES = Buffer.from(ALPHABET, 'latin1')
+const CHANCE_LENGTH = 16
 const pool = Buffer.alloc(4096)
 let used = pool.length
 
 /** @returns 26 characters: 48 bits of time, 80 of chance. */
 export function newId(at: EpochMs): string {
-  if (used + 16 > pool.length) {
+  if (used + CHANCE_LENGTH > pool.length) {
     randomFillSync(pool)
     used = 0
   }
-  let chance = ''
-  for (let index = 0; index < 16; index++) chance += ALPHABET[(pool[used++] as number) & 31]
-  return timePart(at) + chance
+  const start = used
+  used += CHANCE_LENGTH
+  for (let index = start; index < used; index++) pool[index] = CODES[(pool[index] as number) & 31] as number
+  return timePart(at) + pool.toString('latin1', start, used)
 }
 
 let latest = { at: -1, text: '' }
