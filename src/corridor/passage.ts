@@ -49,7 +49,7 @@ export function createPassage(needs: PassageNeeds): Passage {
     // A stream that would not report its usage is asked to, and its client not told: what was used is accounted for.
     const hidesUsage = reportsNoUsage(visit.body, facts.path)
     const answered = await send(visit, facts, decision, hidesUsage)
-    visit.letGoOfBody()
+    visit.letGoOfQuestion(decision.recheck_every !== undefined || visit.grants.length > 0)
     if (answered.readUntil !== undefined) await leaveBehind(visit, answered, facts)
     visit.firstByteMs = performance.now() - visit.began
     refuseFailure(answered)

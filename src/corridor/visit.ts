@@ -110,12 +110,16 @@ export class Visit implements AbortSignalLike, StopHandle, Rostered {
     this.target = place.target
   }
 
-  /** It was sent and is on record: an answer may take minutes, and the body much memory. */
-  letGoOfBody(): void {
+  /**
+   * It was sent and is on record: an answer may take minutes, and what was asked much memory.
+   *
+   * @param mayAskAgain - The policy may be asked the same at a later moment.
+   */
+  letGoOfQuestion(mayAskAgain: boolean): void {
     this.body = undefined
     if (!this.described) return
-    const { withoutContent } = this.described
-    this.described = { ...this.described, whole: () => withoutContent }
+    const input = mayAskAgain ? this.described.input : ''
+    this.described = { ...this.described, input, withoutContent: '', whole: () => input }
   }
 
   leaveTarget(): void {
