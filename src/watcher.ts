@@ -46,9 +46,9 @@ export function watchPath(target: string, notice: () => void): Watcher {
     inside.on('error', () => {})
   }
 
-  const onStat = (now: Stats, before: Stats): void => {
-    // A folder that was replaced or came back is another folder, and the watch is on the old one.
-    if (now.ino !== before.ino && now.isDirectory()) watchInside()
+  const onStat = (now: Stats): void => {
+    // The watch may be on what was there before: a folder is replaced, or leaves and comes back, unseen.
+    if (now.isDirectory()) watchInside()
     restart()
   }
   watchFile(target, { interval: STAT_EVERY_MS, persistent: false }, onStat)
