@@ -165,7 +165,8 @@ function bodyRead(body: RequestBody | undefined, reads: Reads): string {
   if (!isRecord(body.value) || reads.mayDependOn(`${BODY}/`)) return bodyText(body)
   let text = ''
   for (const [key, { start, end }] of body.members) {
-    if (reads.mayDependOn(below(BODY, key)))
+    // By the name that the policy will know it by.
+    if (reads.mayDependOn(below(BODY, key.toWellFormed())))
       text += `${text && ','}${quote(key)}:${body.text.slice(start, end).trim()}`
   }
   return withoutLoneSurrogates(`{${text}}`)
