@@ -54,7 +54,7 @@ export async function readSubject(
   const document = members && parsed(text)
   if (!members || !document) throw notUnderstood(file, text)
   if (isRecord(document)) return fromRecord(text, members, document, needs)
-  if (typeof (document.request as { operation?: unknown } | undefined)?.operation === 'string')
+  if (isInput(document))
     return { input: text.trim(), nowNs: instantIn(text) ?? instant(needs.now()), seed: 'explain' }
   return fromRequest(file, document, needs)
 }
@@ -63,6 +63,12 @@ type Document = Readonly<Record<string, unknown>>
 
 function isRecord(document: Document): boolean {
   return 'input' in document || 'decision_id' in document || 'event' in document
+}
+
+/** By what only an input has, a request in a scenario never: it may hold less than the gateway would give. */
+function isInput({ request, ...rest }: Document): boolean {
+  const { operation } = (request ?? {}) as { readonly operation?: unknown }
+  return typeof operation === 'string' || ['time', 'pools', 'policy'].some(name => name in rest)
 }
 
 function fromRecord(

@@ -104,11 +104,14 @@ describe('explain', () => {
     })
     writeFiles(gateway.folder, {
       'input.json': JSON.stringify(record.input),
+      'part.json':
+        '{"request": {"model": "tiny", "tls": true}, "principal": {"roles": []}, "time": {"now_ns": 1}}',
       'request.json': '{"model": "tiny"}',
       'case.json':
         '{"principal": {"id": "lea", "roles": ["analyst"]}, "request": {"model": "tiny"}, "at": "2026-03-07T12:00:00Z"}',
     })
     expect(await explain(gateway, 'input.json')).toMatchObject({ decision: { allow: true }, recorded: null })
+    expect(await explain(gateway, 'part.json')).toMatchObject({ code: 0, decision: { allow: false } })
     expect(await explain(gateway, 'request.json')).toMatchObject({ decision: { status: 401 } })
     expect(await explain(gateway, 'case.json')).toMatchObject({ decision: { code: 'outside_hours' } })
     const fromStdin = execFileSync(process.execPath, [CLI, 'explain', '-', '--format', 'json'], {
