@@ -129,7 +129,7 @@ describe('sallyport status', () => {
     const { code, stdout } = await ask(gateway, 'status')
     expect(code).toBe(0)
     expect(stdout).toContain(`${path.join('policies', 'gateway.rego')}:3:`)
-    expect(stdout).toMatch(/refused\n {2}read [\d.]+ ms, check [\d.]+ ms\n/)
+    expect(stdout).toMatch(/refused\n {2}read [\d.]+ ms, check [\d.]+ ms/)
     for (const revision of revisions) expect(stdout).toContain(`activated ${revision}`)
     expect(stdout).toContain('http://127.0.0.1:9')
   })
