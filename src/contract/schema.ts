@@ -29,8 +29,19 @@ export function compileSchema(schema: object, options: SchemaOptions = {}): Vali
   return value => {
     // Compiled when it is first needed: a command that starts needs few of them.
     validate ??= compilerFor(options).compile(schema)
-    return validate(value) ? [] : (validate.errors ?? []).map(describe)
+    return problemsOf(validate, value)
   }
+}
+
+/** As `compileSchema`, of a schema that somebody else wrote. @throws Error when it is none */
+export function compileForeignSchema(schema: object, options: SchemaOptions = {}): Validate {
+  // On a compiler of its own: two of them may have the same name.
+  const validate = newCompiler(options).compile(schema)
+  return value => problemsOf(validate, value)
+}
+
+function problemsOf(validate: ValidateFunction, value: unknown): readonly SchemaProblem[] {
+  return validate(value) ? [] : (validate.errors ?? []).map(describe)
 }
 
 interface SchemaOptions {
@@ -41,11 +52,15 @@ interface SchemaOptions {
 /** One for each set of options: each compiles the schema of schemas first. */
 const compilers = new Map<string, Ajv>()
 
-function compilerFor({ all = false, defaults = false }: SchemaOptions): Ajv {
-  const name = `${all} ${defaults}`
-  const known = compilers.get(name)
-  if (known) return known
-  const compiler = new Ajv({
+function compilerFor(options: SchemaOptions): Ajv {
+  const name = JSON.stringify(options)
+  const compiler = compilers.get(name) ?? newCompiler(options)
+  compilers.set(name, compiler)
+  return compiler
+}
+
+function newCompiler({ all = false, defaults = false }: SchemaOptions): Ajv {
+  return new Ajv({
     allErrors: all,
     useDefaults: defaults,
     verbose: true,
@@ -56,8 +71,6 @@ function compilerFor({ all = false, defaults = false }: SchemaOptions): Ajv {
       timezone: isTimeZone,
     },
   })
-  compilers.set(name, compiler)
-  return compiler
 }
 
 const zones = new Map<string, boolean>()

@@ -6,7 +6,7 @@
 import path from 'node:path'
 import type { FindingCode } from '../contract/finding-meanings.ts'
 import type { Finding } from '../contract/findings.ts'
-import { compileSchema, type SchemaProblem, type Validate } from '../contract/schema.ts'
+import { compileForeignSchema, type SchemaProblem, type Validate } from '../contract/schema.ts'
 import { type PlacedYaml, readPlacedYaml } from './builtins/yaml.ts'
 import { pathOf, showPath } from './paths.ts'
 import { DATA_SCHEMA, type Snapshot, type SourceFile } from './source.ts'
@@ -70,7 +70,7 @@ export function rootsOf({ files }: Snapshot): string[] {
 
 function readSchema({ bytes }: SourceFile): { validate: Validate } | { problem: string } {
   try {
-    return { validate: compileSchema(JSON.parse(bytes.toString('utf8')) as object, { all: true }) }
+    return { validate: compileForeignSchema(JSON.parse(bytes.toString('utf8')) as object, { all: true }) }
   } catch (error) {
     return { problem: `not a JSON Schema: ${(error as Error).message}` }
   }
