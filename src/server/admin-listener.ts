@@ -9,6 +9,7 @@ import { errorBody, GatewayError } from '../contract/errors.ts'
 import { type AdminAccess, type AdminAnswer, accessRoutes, type Methods } from './admin-access.ts'
 import { BadFilter, createDecisionFeed, type DecisionJournal } from './decision-feed.ts'
 import { openEventStream, wantsEvents } from './event-stream.ts'
+import { listenAt } from './listen-at.ts'
 import { createOpaApi, type OpaApiNeeds } from './opa-api.ts'
 import { createOperators, isFromAnotherSite, type Operator, type OperatorsNeeds } from './operators.ts'
 import { PAGE_POLICY, pageFile } from './page.ts'
@@ -241,14 +242,7 @@ export function createAdminListener(needs: AdminListenerNeeds): AdminListener {
   const secure = door && https.createServer({ ...options, ...door.options }, app)
   const server = secure ?? http.createServer(options, app)
   return {
-    listen: (host, port) =>
-      new Promise((resolve, reject) => {
-        server.once('error', reject)
-        server.listen(port, host, () => {
-          server.off('error', reject)
-          resolve((server.address() as { port: number }).port)
-        })
-      }),
+    listen: (host, port) => listenAt(server, { host, port }),
     renewTls(material) {
       if (door) secure?.setSecureContext(door.renew(material))
     },

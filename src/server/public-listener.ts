@@ -12,8 +12,12 @@ import { normaliseAddress } from '../contract/addresses.ts'
 import { errorBody } from '../contract/errors.ts'
 import { type ConnectionLimits, createConnections, MOST_TURNED_AWAY } from './connections.ts'
 import type { TrustedProxies } from './forwarded.ts'
+import { listenAt } from './listen-at.ts'
 import { breakOff } from './read-body.ts'
 import { createTlsDoor, type TlsMaterial } from './tls-options.ts'
+
+/** Connections that may wait to be taken: a burst of them is no attack yet. */
+const BACKLOG = 1024
 
 export interface PublicListener {
   /** @returns The port. @throws when the address cannot be had. */
@@ -163,14 +167,7 @@ export function createPublicListener(needs: PublicListenerNeeds): PublicListener
   }
 
   return {
-    listen: (host, port) =>
-      new Promise((resolve, reject) => {
-        server.once('error', reject)
-        server.listen(port, host, 1024, () => {
-          server.off('error', reject)
-          resolve((server.address() as { port: number }).port)
-        })
-      }),
+    listen: (host, port) => listenAt(server, { host, port, backlog: BACKLOG }),
     close: () =>
       new Promise(resolve => {
         // That of HTTP would also cut connections whose answer is written but not yet sent.
