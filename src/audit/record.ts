@@ -5,6 +5,7 @@
  * Recovery looks at how the lines begin (`recover.ts`): event, decision id, and for a request
  * that was refused its outcome.
  */
+import { quote } from '../contract/quote.ts'
 import type { EpochMs } from '../contract/units.ts'
 
 export interface DecisionRecord {
@@ -15,7 +16,7 @@ export interface DecisionRecord {
   readonly at: EpochMs
   readonly path: string
   readonly requestedBy: string
-  readonly http: { readonly method: string; readonly path: string; readonly status?: number }
+  readonly http: { readonly method: string; readonly path: string; readonly status?: number | undefined }
   readonly revision: string | null
   /** JSON texts. */
   readonly labels: string
@@ -47,17 +48,33 @@ export interface LimitFacts {
 }
 
 export function decisionRecord(facts: DecisionRecord): string {
-  const refused = facts.code === undefined ? '' : ',"outcome":"refused"'
-  const code = facts.code === undefined ? '' : `,"code":${JSON.stringify(facts.code)}`
-  const error = facts.error === undefined ? '' : `,"error":${JSON.stringify(facts.error)}`
-  const grants = facts.grants?.length ? `,"grants":${JSON.stringify(facts.grants)}` : ''
-  const bundles =
-    facts.revision === null ? '{}' : `{"gateway":{"revision":${JSON.stringify(facts.revision)}}}`
+  const refused = facts.code === undefined ? '' : `,"outcome":"refused","code":${quote(facts.code)}`
+  const error = facts.error === undefined ? '' : `,"error":${quote(facts.error)}`
+  const bundles = facts.revision === null ? '{}' : `{"gateway":{"revision":${quote(facts.revision)}}}`
   const trace = facts.traceId === undefined ? '' : `,"trace_id":"${facts.traceId}"`
-  const principal = facts.principal === undefined ? '' : `,"principal":${facts.principal}`
-  const input = facts.input === undefined ? '' : `,"input":${facts.input}`
-  const result = facts.result === undefined ? '' : `,"result":${facts.result}`
-  return `{"event":"decision","decision_id":"${facts.id}"${refused}${code}${error},"timestamp":"${iso(facts.at)}","request_id":${JSON.stringify(facts.requestId)}${trace},"path":"${facts.path}","requested_by":${JSON.stringify(facts.requestedBy)},"http":${JSON.stringify(facts.http)}${principal}${input}${result}${grants},"limits":${JSON.stringify(facts.limits)},"labels":${facts.labels},"bundles":${bundles},"metrics":{"timer_policy_eval_ns":${facts.evalNs}},"erased":${JSON.stringify(facts.erased)}}`
+  const { method, path, status } = facts.http
+  const http = `{"method":${quote(method)},"path":${quote(path)}${member('status', status)}}`
+  return `{"event":"decision","decision_id":"${facts.id}"${refused}${error},"timestamp":"${iso(facts.at)}","request_id":${quote(facts.requestId)}${trace},"path":"${facts.path}","requested_by":${quote(facts.requestedBy)},"http":${http}${member('principal', facts.principal)}${member('input', facts.input)}${member('result', facts.result)}${grantsMember(facts.grants)},"limits":[${limitsText(facts.limits)}],"labels":${facts.labels},"bundles":${bundles},"metrics":{"timer_policy_eval_ns":${facts.evalNs}},"erased":[${facts.erased.map(quote).join()}]}`
+}
+
+/** @param json - Undefined: there is none. */
+function member(name: string, json: string | number | boolean | undefined): string {
+  return json === undefined ? '' : `,"${name}":${json}`
+}
+
+function textMember(name: string, text: string | undefined): string {
+  return text === undefined ? '' : `,"${name}":${quote(text)}`
+}
+
+function grantsMember(grants: readonly GrantRecord[] | undefined): string {
+  return grants && grants.length > 0 ? `,"grants":${JSON.stringify(grants)}` : ''
+}
+
+function limitsText(limits: readonly LimitFacts[]): string {
+  let text = ''
+  for (const { name, key, unit, limit, remaining } of limits)
+    text += `${text && ','}{"name":${quote(name)},"key":${quote(key)},"unit":"${unit}","limit":${limit},"remaining":${remaining}}`
+  return text
 }
 
 export type Outcome =
@@ -93,8 +110,17 @@ export interface UsageFacts {
   readonly estimated: boolean
 }
 
-export function outcomeRecord({ id, at, ...rest }: OutcomeRecord): string {
-  return `{"event":"outcome","decision_id":"${id}","timestamp":"${iso(at)}",${JSON.stringify(rest).slice(1)}`
+export function outcomeRecord(facts: OutcomeRecord): string {
+  const { http, usage, timings } = facts
+  const carried =
+    http && `{"status":${http.status},"bytes_in":${http.bytes_in},"bytes_out":${http.bytes_out}}`
+  const used =
+    usage &&
+    `{"input_tokens":${usage.input_tokens},"output_tokens":${usage.output_tokens},"cost":${usage.cost},"estimated":${usage.estimated}}`
+  const timed =
+    timings &&
+    `{"decide":${timings.decide},"queue":${timings.queue},"first_byte":${timings.first_byte},"total":${timings.total}}`
+  return `{"event":"outcome","decision_id":"${facts.id}","timestamp":"${iso(facts.at)}","outcome":"${facts.outcome}"${member('http', carried)}${textMember('pool', facts.pool)}${textMember('target', facts.target)}${member('usage', used)}${member('timings', timed)}${textMember('code', facts.code)}${textMember('error', facts.error)}${textMember('response', facts.response)}${grantsMember(facts.grants)}}`
 }
 
 /** Anything else that belongs in the chain: `gateway.started`, `policy.activated`, … */

@@ -6,7 +6,7 @@ import { GatewayError } from '../contract/errors.ts'
 import { GENERATING } from '../contract/input.schema.ts'
 import type { RequestFacts } from '../contract/request.ts'
 import { parseDuration } from '../contract/units.ts'
-import { rateHeaders } from '../limits/rate-headers.ts'
+import { rateHeaderList } from '../limits/rate-headers.ts'
 import { createUsageFilter } from '../limits/usage-filter.ts'
 import { createUsageReader, type UsageReader } from '../limits/usage-reader.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
@@ -50,7 +50,7 @@ export function createPassage(needs: PassageNeeds): Passage {
     const hidesUsage = reportsNoUsage(visit.body, facts.path)
     const answered = await send(visit, facts, decision, hidesUsage)
     visit.letGoOfQuestion(decision.recheck_every !== undefined || visit.grants.length > 0)
-    if (answered.readUntil !== undefined) await leaveBehind(visit, answered, facts)
+    if (answered.head.readUntil !== undefined) await leaveBehind(visit, answered, facts)
     visit.firstByteMs = performance.now() - visit.began
     refuseFailure(answered)
     await answerWith(visit, answered, facts, decision, hidesUsage)
@@ -58,13 +58,10 @@ export function createPassage(needs: PassageNeeds): Passage {
 
   /** An answer that began when nobody waited for it any more: what came of it is charged. */
   async function leaveBehind(visit: Visit, answered: Answered, facts: RequestFacts): Promise<never> {
-    const usage = createUsageReader(protocolOf(answered.answer) !== undefined)
+    const { head } = answered
+    const usage = createUsageReader(protocolOf(head.answer) !== undefined)
     await new Promise<void>(onOver =>
-      linger(
-        answered,
-        { deadlines, now, count: usage.push, onOver },
-        answered.answer.read.bind(answered.answer),
-      ),
+      linger(head, { deadlines, now, count: usage.push, onOver }, reader => head.answer.read(reader)),
     )
     visit.usage = measured(visit, facts, answered, usage, false)
     visit.settle()
@@ -79,7 +76,6 @@ export function createPassage(needs: PassageNeeds): Passage {
   ): Promise<Answered> {
     const body = rewrittenBody(visit.body, rewrite, facts.path, asksUsage)
     const bodyLength = body?.length ?? (facts.method === 'GET' || facts.method === 'HEAD' ? undefined : 0)
-    const sent = { headers: facts.headers, requestId: visit.requestId, bodyLength, rewrite: rewrite?.headers }
     return forward(
       {
         pools: visit.pools,
@@ -99,7 +95,17 @@ export function createPassage(needs: PassageNeeds): Passage {
         requestFor: (target, pool) => ({
           method: facts.method,
           target: facts.path + facts.search,
-          headers: upstreamHeaders({ ...sent, trace: callTrace(visit) }, pool, target),
+          headers: upstreamHeaders(
+            {
+              headers: facts.headers,
+              requestId: visit.requestId,
+              bodyLength,
+              rewrite: rewrite?.headers,
+              trace: callTrace(visit),
+            },
+            pool,
+            target,
+          ),
           body,
         }),
       },
@@ -113,7 +119,8 @@ export function createPassage(needs: PassageNeeds): Passage {
   }
 
   /** A target's 4xx is the caller's business; its 5xx is not, and its body may tell of internals. */
-  function refuseFailure({ answer, target, pool }: Answered): void {
+  function refuseFailure({ head, target, pool }: Answered): void {
+    const { answer } = head
     const { status } = answer
     if (status < 500 || pool.passErrors) return
     const restMs = retryAfterMs(answer.header('retry-after'), answer.header('date'))
@@ -130,7 +137,8 @@ export function createPassage(needs: PassageNeeds): Passage {
     decision: Decision,
     hidesUsage: boolean,
   ): Promise<void> {
-    const { answer, target, pool } = answered
+    const { head, target, pool } = answered
+    const { answer } = head
     const protocol = protocolOf(answer)
     const streamed = protocol !== undefined
     const usage = createUsageReader(streamed)
@@ -143,7 +151,7 @@ export function createPassage(needs: PassageNeeds): Passage {
     writeHead(visit, answered, streamed)
     const ends = endsOf(visit, decision)
     for (const end of ends) expiries.watch(end)
-    const relaying = relay(answered, visit.response, {
+    const relaying = relay(head, visit.response, {
       deadlines,
       now,
       timeouts: pool.timeouts,
@@ -190,14 +198,14 @@ export function createPassage(needs: PassageNeeds): Passage {
     recorder.count(visit, relayed.end, relayed.end === 'completed' ? 'ok' : relayed.end)
   }
 
-  function writeHead(visit: Visit, { answer, target }: Answered, streamed: boolean): void {
+  function writeHead(visit: Visit, { head, target }: Answered, streamed: boolean): void {
     const { response } = visit
+    const { answer } = head
     // A target that says come back later, and not when.
     const later = TELLS_WHEN.has(answer.status) && answer.header('retry-after') === undefined
     const headers = answerHeaders(answer.rawHeaders, target.url)
     headers.push('x-request-id', visit.requestId, 'x-decision-id', visit.id)
-    const rates = rateHeaders(visit.standings, visit.now)
-    for (const name in rates) headers.push(name, rates[name] as string)
+    headers.push(...rateHeaderList(visit.standings, visit.now))
     if (later) headers.push('retry-after', '1')
     response.writeHead(answer.status, headers)
     if (streamed) response.flushHeaders()
@@ -239,7 +247,7 @@ const NOTHING_LEFT = Buffer.alloc(0)
 function measured(
   visit: Visit,
   facts: RequestFacts,
-  { answer }: Answered,
+  { head: { answer } }: Answered,
   reader: UsageReader,
   whole: boolean,
 ): MeasuredUsage | undefined {

@@ -48,7 +48,8 @@ export function createPermit(needs: PermitNeeds): Permit {
   ): Promise<Decision> {
     for (;;) {
       visit.trace?.begin('decide')
-      const decision = decide(visit, facts, { ...asker, grants: visit.grants })
+      const { principal, revision } = asker
+      const decision = decide(visit, facts, { principal, revision, grants: visit.grants })
       visit.trace?.end(decided(visit))
       if (!decision.allow) throw new PolicyRefusal(decision)
       visit.trace?.begin('admit')

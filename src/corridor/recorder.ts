@@ -88,7 +88,7 @@ export function createRecorder({
           method: request.method ?? '',
           // What was not understood is told as it came, but for the query, which may hold anything.
           path: facts?.path ?? (request.url ?? '').split('?', 1)[0]?.slice(0, 1024) ?? '',
-          ...(status === undefined ? {} : { status }),
+          status,
         },
         revision: visit.revision?.id ?? null,
         labels: labelsText(decided?.decision.audit?.labels),

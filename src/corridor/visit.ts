@@ -118,8 +118,18 @@ export class Visit implements AbortSignalLike, StopHandle, Rostered {
   letGoOfQuestion(mayAskAgain: boolean): void {
     this.body = undefined
     if (!this.described) return
+    const { model, stream, estimatedInputTokens, maxOutputTokens } = this.described
     const input = mayAskAgain ? this.described.input : ''
-    this.described = { ...this.described, input, withoutContent: '', whole: () => input }
+    this.described = {
+      input,
+      whole: () => input,
+      withoutContent: '',
+      erased: [],
+      model,
+      stream,
+      estimatedInputTokens,
+      maxOutputTokens,
+    }
   }
 
   leaveTarget(): void {

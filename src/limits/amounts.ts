@@ -27,26 +27,27 @@ const DEFAULT_OUTPUT_TOKENS = 512
 /** @returns What is reserved; the tokens of it are settled when the answer is over. */
 export function expectedAmounts(expected: Expectation, price: Price | undefined): Amounts {
   const outputTokens = expected.generates ? (expected.maxOutputTokens ?? DEFAULT_OUTPUT_TOKENS) : 0
-  return {
-    ...amountsOf({ inputTokens: expected.inputTokens, outputTokens }, price),
-    requests: 1,
-    concurrency: 1,
-  }
+  return amountsOf(expected.inputTokens, outputTokens, price, 1)
 }
 
 /** @returns What a request that was forwarded took in the end: nothing is held any longer. */
-export function usedAmounts(usage: Usage, price: Price | undefined): Amounts {
-  return { ...amountsOf(usage, price), requests: 1, concurrency: 0 }
+export function usedAmounts({ inputTokens, outputTokens }: Usage, price: Price | undefined): Amounts {
+  return amountsOf(inputTokens, outputTokens, price, 0)
 }
 
-function amountsOf({ inputTokens, outputTokens }: Usage, price: Price | undefined): Amounts {
+function amountsOf(
+  inputTokens: number,
+  outputTokens: number,
+  price: Price | undefined,
+  concurrency: number,
+): Amounts {
   return {
-    requests: 0,
-    concurrency: 0,
+    requests: 1,
+    concurrency,
     input_tokens: inputTokens,
     output_tokens: outputTokens,
     tokens: inputTokens + outputTokens,
-    cost: costOf({ inputTokens, outputTokens }, price),
+    cost: price === undefined ? 0 : costOf({ inputTokens, outputTokens }, price),
   }
 }
 

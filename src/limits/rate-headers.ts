@@ -3,17 +3,26 @@
  * `x-ratelimit-*` as OpenAI's clients read them.
  */
 
-import type { Unit } from '../contract/decision.schema.ts'
 import type { EpochMs } from '../contract/units.ts'
 import type { Window } from './counter.ts'
 import type { Standing } from './ledger.ts'
 
 /** @returns No headers when there are no limits. */
 export function rateHeaders(standings: readonly Standing[], now: EpochMs): Record<string, string> {
-  const tightest: Partial<Record<Kind, Standing>> = {}
+  const list = rateHeaderList(standings, now)
+  const headers: Record<string, string> = {}
+  for (let index = 0; index < list.length; index += 2)
+    headers[list[index] as string] = list[index + 1] as string
+  return headers
+}
+
+/** @returns Names and values in turn. */
+export function rateHeaderList(standings: readonly Standing[], now: EpochMs): string[] {
   let limits = ''
   let policies = ''
   let isShare = false
+  let requests: Standing | undefined
+  let tokens: Standing | undefined
   for (const standing of standings) {
     const { claim } = standing
     if (claim.observe) continue
@@ -21,32 +30,39 @@ export function rateHeaders(standings: readonly Standing[], now: EpochMs): Recor
     limits += gap + rateLimit(standing, now)
     policies += gap + rateLimitPolicy(standing)
     isShare ||= standing.share === true
-    const kind = KIND_OF[claim.unit]
-    if (kind && isTighter(standing, tightest[kind])) tightest[kind] = standing
+    if (claim.unit === 'requests') requests = tighter(standing, requests)
+    else if (claim.unit !== 'cost' && claim.unit !== 'concurrency') tokens = tighter(standing, tokens)
   }
-  if (limits === '') return {}
-  const headers: Record<string, string> = { ratelimit: limits, 'ratelimit-policy': policies }
-  for (const kind of KINDS) {
-    const standing = tightest[kind]
-    if (!standing) continue
-    headers[`x-ratelimit-limit-${kind}`] = String(Math.floor(standing.claim.limit))
-    headers[`x-ratelimit-remaining-${kind}`] = String(standing.remaining)
-    headers[`x-ratelimit-reset-${kind}`] = `${secondsLeft(standing, now)}s`
-  }
+  if (limits === '') return []
+  const list = ['ratelimit', limits, 'ratelimit-policy', policies]
+  if (requests) pushTightest(list, REQUESTS, requests, now)
+  if (tokens) pushTightest(list, TOKENS, tokens, now)
   // What is left is of this gateway's share, while it cannot ask the others.
-  if (isShare) headers['x-ratelimit-scope'] = 'gateway'
-  return headers
+  if (isShare) list.push('x-ratelimit-scope', 'gateway')
+  return list
 }
 
 /** What OpenAI's clients know of. */
-const KINDS = ['requests', 'tokens'] as const
-type Kind = (typeof KINDS)[number]
+interface TightestNames {
+  readonly limit: string
+  readonly remaining: string
+  readonly reset: string
+}
+const REQUESTS = namesOf('requests')
+const TOKENS = namesOf('tokens')
 
-const KIND_OF: Readonly<Partial<Record<Unit, Kind>>> = {
-  requests: 'requests',
-  tokens: 'tokens',
-  input_tokens: 'tokens',
-  output_tokens: 'tokens',
+function namesOf(kind: string): TightestNames {
+  return {
+    limit: `x-ratelimit-limit-${kind}`,
+    remaining: `x-ratelimit-remaining-${kind}`,
+    reset: `x-ratelimit-reset-${kind}`,
+  }
+}
+
+function pushTightest(list: string[], names: TightestNames, standing: Standing, now: EpochMs): void {
+  list.push(names.limit, String(Math.floor(standing.claim.limit)))
+  list.push(names.remaining, String(standing.remaining))
+  list.push(names.reset, `${secondsLeft(standing, now)}s`)
 }
 
 function rateLimit(standing: Standing, now: EpochMs): string {
@@ -72,11 +88,11 @@ const USUAL_MS = {
   calendar_month: 30 * DAY_MS,
 } as const
 
-/** Less is left of it; of two alike, it takes longer to refill. */
-function isTighter(one: Standing, other: Standing | undefined): boolean {
-  if (other === undefined) return true
-  if (one.remaining !== other.remaining) return one.remaining < other.remaining
-  return (one.resetsAt ?? 0) > (other.resetsAt ?? 0)
+/** Of which less is left; of two alike, which takes longer to refill. */
+function tighter(one: Standing, other: Standing | undefined): Standing {
+  if (other === undefined) return one
+  if (one.remaining !== other.remaining) return one.remaining < other.remaining ? one : other
+  return (one.resetsAt ?? 0) > (other.resetsAt ?? 0) ? one : other
 }
 
 function secondsLeft({ resetsAt }: Standing, now: EpochMs): number {

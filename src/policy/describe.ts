@@ -6,6 +6,7 @@
  * it can look at, where that is known: reading the rest costs more than deciding.
  */
 import type { PoolFacts, Principal } from '../contract/input.schema.ts'
+import { quote } from '../contract/quote.ts'
 import { CREDENTIAL_HEADERS, type RequestBody, type RequestFacts } from '../contract/request.ts'
 import type { EpochMs } from '../contract/units.ts'
 import { READS_ANYTHING, type Reads } from './reads.ts'
@@ -58,39 +59,41 @@ export function describe(facts: DescribeFacts): Description {
   const wanted = wantedBy(reads)
   const headers = headersText(request.headers)
   const kept = withoutContent(body)
-  const members: RequestTexts = {
-    id: quote(facts.id),
-    method: quote(request.method),
-    path: quote(request.path),
-    segments: JSON.stringify(request.segments),
-    query: queryText(request.search),
+  const texts = [
+    quote(facts.id),
+    quote(request.method),
+    quote(request.path),
+    listText(request.segments),
+    queryText(request.search),
     headers,
-    client_ip: quote(request.clientIp),
-    tls: String(request.tls),
-    operation: `"${request.operation}"`,
-    model: model === null ? 'null' : quote(model),
-    stream: String(stream),
-    body: kept.text,
-    body_bytes: String(bytes),
-    estimated_input_tokens: String(estimatedInputTokens),
-    max_output_tokens: String(maxOutputTokens),
-  }
+    quote(request.clientIp),
+    String(request.tls),
+    quote(request.operation),
+    model === null ? 'null' : quote(model),
+    String(stream),
+    kept.text,
+    String(bytes),
+    String(estimatedInputTokens),
+    String(maxOutputTokens),
+  ]
   const asker = `,"principal":${principalText(facts.principal)},"grants":${grantsText(facts.grants)}`
-  const pools = `,"pools":${withoutLoneSurrogates(JSON.stringify(facts.pools))}`
+  const pools = `,"pools":${poolsText(facts.pools)}`
   const policy = `,"policy":{"revision":${quote(facts.revision)},"age_seconds":${facts.policyAgeSeconds}}`
   const time = `,"time":{"now_ns":${facts.now}000000}}`
   const rest = asker + pools + policy + time
-  const asked = {
-    ...members,
-    headers: headersRead(headers, request.headers, reads),
-    body: bodyRead(body, reads),
-  }
+  const withoutBody = requestText(texts, ALL_MEMBERS) + rest
+  texts[HEADERS_AT] = headersRead(headers, request.headers, reads)
+  texts[BODY_AT] = bodyRead(body, reads)
   const poolsRead = wanted.pools ? pools : ',"pools":{}'
   const policyRead = wanted.policy ? policy : ',"policy":{}'
   return {
-    input: requestText(asked, wanted.request) + asker + poolsRead + policyRead + time,
-    whole: () => requestText({ ...members, body: bodyText(body) }, REQUEST_MEMBERS) + rest,
-    withoutContent: requestText(members, REQUEST_MEMBERS) + rest,
+    input: requestText(texts, wanted.request) + asker + poolsRead + policyRead + time,
+    whole() {
+      texts[HEADERS_AT] = headers
+      texts[BODY_AT] = bodyText(body)
+      return requestText(texts, ALL_MEMBERS) + rest
+    },
+    withoutContent: withoutBody,
     erased: kept.erased,
     model,
     stream,
@@ -115,20 +118,23 @@ const REQUEST_MEMBERS = [
   'body_bytes',
   'estimated_input_tokens',
   'max_output_tokens',
-] as const
+]
+/** What stands before the value of each. */
+const LABELS = REQUEST_MEMBERS.map(name => `"${name}":`)
+const ALL_MEMBERS = REQUEST_MEMBERS.map((_name, at) => at)
+const HEADERS_AT = REQUEST_MEMBERS.indexOf('headers')
+const BODY_AT = REQUEST_MEMBERS.indexOf('body')
 
-type RequestMember = (typeof REQUEST_MEMBERS)[number]
-/** JSON texts. */
-type RequestTexts = Readonly<Record<RequestMember, string>>
-
-function requestText(texts: RequestTexts, members: readonly RequestMember[]): string {
+/** @param texts - JSON texts of the members, in their order. @param wanted - Places in it. */
+function requestText(texts: readonly string[], wanted: readonly number[]): string {
   let text = ''
-  for (const name of members) text += `${text && ','}"${name}":${texts[name]}`
+  for (const at of wanted) text += (text && ',') + LABELS[at] + texts[at]
   return `{"request":{${text}}`
 }
 
 interface Wanted {
-  readonly request: readonly RequestMember[]
+  /** Places in the list of members. */
+  readonly request: readonly number[]
   readonly pools: boolean
   readonly policy: boolean
 }
@@ -140,7 +146,7 @@ function wantedBy(reads: Reads): Wanted {
   const known = wants.get(reads)
   if (known) return known
   const wanted = {
-    request: REQUEST_MEMBERS.filter(name => reads.mayDependOn(`/input/request/${name}`)),
+    request: ALL_MEMBERS.filter(at => reads.mayDependOn(`/input/request/${REQUEST_MEMBERS[at]}`)),
     pools: reads.mayDependOn('/input/pools'),
     policy: reads.mayDependOn('/input/policy'),
   }
@@ -276,6 +282,23 @@ function grantsText(grants: readonly object[] | undefined): string {
   return grants && grants.length > 0 ? withoutLoneSurrogates(JSON.stringify(grants)) : '[]'
 }
 
-function quote(text: string): string {
-  return JSON.stringify(text)
+/** Models are those of the config, and their text is made once. */
+const listTexts = new WeakMap<readonly string[], string>()
+
+function listText(list: readonly string[]): string {
+  const known = listTexts.get(list)
+  if (known !== undefined) return known
+  const text = JSON.stringify(list)
+  listTexts.set(list, text)
+  return text
+}
+
+function poolsText(pools: Readonly<Record<string, PoolFacts>>): string {
+  let text = ''
+  for (const name of Object.keys(pools)) {
+    const { models, healthy, targets, in_flight, queued } = pools[name] as PoolFacts
+    const counts = `"healthy":${healthy},"targets":${targets},"in_flight":${in_flight},"queued":${queued}`
+    text += `${text && ','}${quote(name)}:{"models":${listText(models)},${counts}}`
+  }
+  return withoutLoneSurrogates(`{${text}}`)
 }

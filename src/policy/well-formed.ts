@@ -10,6 +10,6 @@ const SURROGATE = /\\u[dD][89a-fA-F]/
 
 /** @param text - Valid JSON whose surrogates, if any, are escaped. */
 export function withoutLoneSurrogates(text: string): string {
-  if (!SURROGATE.test(text)) return text
+  if (!text.includes('\\u') || !SURROGATE.test(text)) return text
   return text.replace(ESCAPE, escaped => (LONE.test(escaped) ? '\\ufffd' : escaped))
 }

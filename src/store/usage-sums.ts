@@ -1,6 +1,7 @@
 /**
  * Sums of usage, in memory: rows that are alike become one.
  */
+import { quote } from '../contract/quote.ts'
 import type { UsageRow } from '../contract/usage.ts'
 
 export interface UsageSums {
@@ -11,16 +12,17 @@ export interface UsageSums {
 }
 
 export function createUsageSums(): UsageSums {
-  const sums = new Map<string, UsageRow>()
+  const sums = new Map<string, Sum>()
   return {
     add(rows) {
       for (const row of rows) {
         const name = rowName(row)
         const known = sums.get(name)
-        sums.set(name, known ? sumOf(known, row) : row)
+        if (known) addTo(known, row)
+        else sums.set(name, { ...row })
       }
     },
-    rows: () => [...sums.values()],
+    rows: () => [...sums.values()].map(sum => ({ ...sum })),
     drain() {
       const rows = [...sums.values()]
       sums.clear()
@@ -29,17 +31,20 @@ export function createUsageSums(): UsageSums {
   }
 }
 
-/** What makes two rows alike, as JSON. */
-export function rowName({ day, principal, team, model }: UsageRow): string {
-  return JSON.stringify([day, principal, team, model])
+type Sum = { -readonly [Member in keyof UsageRow]: UsageRow[Member] }
+
+function addTo(sum: Sum, row: UsageRow): void {
+  sum.requests += row.requests
+  sum.input_tokens += row.input_tokens
+  sum.output_tokens += row.output_tokens
+  sum.cost += row.cost
 }
 
-function sumOf(one: UsageRow, other: UsageRow): UsageRow {
-  return {
-    ...one,
-    requests: one.requests + other.requests,
-    input_tokens: one.input_tokens + other.input_tokens,
-    output_tokens: one.output_tokens + other.output_tokens,
-    cost: one.cost + other.cost,
-  }
+/** What makes two rows alike, as JSON. */
+export function rowName({ day, principal, team, model }: UsageRow): string {
+  return `[${quote(day)},${quote(principal)},${textOrNull(team)},${textOrNull(model)}]`
+}
+
+function textOrNull(text: string | null): string {
+  return text === null ? 'null' : quote(text)
 }

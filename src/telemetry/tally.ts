@@ -17,18 +17,15 @@ export interface TallyNeeds {
 }
 
 export function createCounter({ name, help, labels }: TallyNeeds): Tally {
-  const series = new Map<string, { readonly label: string; value: number }>()
-  if (labels.length === 0) series.set('', { label: '', value: 0 })
+  const series = createSeries(labels, () => ({ value: 0 }))
+  if (labels.length === 0) series.of([])
   return {
     add(values, by = 1) {
-      const key = keyOf(values)
-      const known = series.get(key)
-      if (known) known.value += by
-      else series.set(key, { label: labelText(labels, values), value: by })
+      series.of(values).value += by
     },
     text() {
       let text = headOf(name, help, 'counter')
-      for (const { label, value } of series.values()) text += `${name}${braced(label)} ${value}\n`
+      for (const [label, { value }] of series.all) text += `${name}${braced(label)} ${value}\n`
       return text
     },
   }
@@ -36,21 +33,11 @@ export function createCounter({ name, help, labels }: TallyNeeds): Tally {
 
 /** @param buckets - Their upper ends, ascending. */
 export function createHistogram({ name, help, labels }: TallyNeeds, buckets: readonly number[]): Tally {
-  const series = new Map<string, { readonly label: string; readonly counts: Float64Array; sum: number }>()
-
-  function seriesOf(values: readonly string[]) {
-    const key = keyOf(values)
-    const known = series.get(key)
-    if (known) return known
-    const made = { label: labelText(labels, values), counts: new Float64Array(buckets.length + 1), sum: 0 }
-    series.set(key, made)
-    return made
-  }
-
-  if (labels.length === 0) seriesOf([])
+  const series = createSeries(labels, () => ({ counts: new Float64Array(buckets.length + 1), sum: 0 }))
+  if (labels.length === 0) series.of([])
   return {
     add(values, observed = 1) {
-      const one = seriesOf(values)
+      const one = series.of(values)
       let bucket = 0
       while (bucket < buckets.length && observed > (buckets[bucket] as number)) bucket++
       one.counts[bucket] = (one.counts[bucket] as number) + 1
@@ -58,7 +45,7 @@ export function createHistogram({ name, help, labels }: TallyNeeds, buckets: rea
     },
     text() {
       let text = headOf(name, help, 'histogram')
-      for (const { label, counts, sum } of series.values()) {
+      for (const [label, { counts, sum }] of series.all) {
         const others = label && `,${label}`
         let below = 0
         for (let bucket = 0; bucket < buckets.length; bucket++) {
@@ -74,13 +61,46 @@ export function createHistogram({ name, help, labels }: TallyNeeds, buckets: rea
   }
 }
 
-/** No label holds this character: it is escaped nowhere and found nowhere. */
-const SEPARATOR = '\u0000'
+interface Series<T> {
+  of(values: readonly string[]): T
+  /** By the text of their labels, in the order in which they came. */
+  readonly all: readonly (readonly [label: string, one: T])[]
+}
 
-function keyOf(values: readonly string[]): string {
-  let key = ''
-  for (const value of values) key += value + SEPARATOR
-  return key
+/** The values of the labels lead to it one by one: nothing is put together for that, and nothing hashed anew. */
+interface Branch<T> {
+  readonly next: Map<string, Branch<T>>
+  one: T | undefined
+}
+
+function createSeries<T>(labels: readonly string[], make: () => T): Series<T> {
+  const root: Branch<T> = { next: new Map(), one: undefined }
+  const all: [string, T][] = []
+
+  function branchOf(values: readonly string[]): Branch<T> {
+    let branch = root
+    for (const value of values) {
+      let next = branch.next.get(value)
+      if (!next) {
+        next = { next: new Map(), one: undefined }
+        branch.next.set(value, next)
+      }
+      branch = next
+    }
+    return branch
+  }
+
+  return {
+    of(values) {
+      const branch = branchOf(values)
+      if (branch.one === undefined) {
+        branch.one = make()
+        all.push([labelText(labels, values), branch.one])
+      }
+      return branch.one
+    },
+    all,
+  }
 }
 
 function headOf(name: string, help: string, type: string): string {

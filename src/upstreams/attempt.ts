@@ -2,7 +2,7 @@
  * Attempt: sends a request to one target and waits for the head of its answer.
  */
 import { GatewayError } from '../contract/errors.ts'
-import type { Answer, Carrier, UpstreamCall, UpstreamRequest } from './call.ts'
+import type { Answer, Carrier, UpstreamCall, UpstreamEvents, UpstreamRequest } from './call.ts'
 import { type AbortSignalLike, ClientLeft } from './client-left.ts'
 import type { Deadlines, Watched } from './deadlines.ts'
 import { LINGER_MS } from './linger.ts'
@@ -48,69 +48,96 @@ export interface Failure {
  */
 export function attemptOn(target: Target, asked: AttemptRequest, needs: AttemptNeeds): Promise<Attempt> {
   return new Promise(resolve => {
-    attemptOnce(target, asked, needs, first => {
+    new Sending(target, asked, needs, first => {
       if (!('stale' in first) || !first.stale) return resolve(first)
       needs.carrier.closeIdle(target)
-      attemptOnce(target, asked, needs, resolve)
-    })
+      new Sending(target, asked, needs, resolve).begin()
+    }).begin()
   })
 }
 
 type Once = Head | (Failure & { readonly stale: boolean })
 
-/** @param done - Called once. */
-function attemptOnce(
-  target: Target,
-  asked: AttemptRequest,
-  { carrier, deadlines, now }: AttemptNeeds,
-  done: (once: Once) => void,
-): void {
-  const { timeouts, totalBy, left } = asked
-  let call: UpstreamCall | undefined
-  let connected = false
-  let readUntil: number | undefined
-  const watched: Watched = {
-    dueAt: Math.min(totalBy, now() + timeouts.connect),
-    onDue(at) {
-      call?.abort()
-      if (readUntil !== undefined) finish(fault(new ClientLeft()))
-      else finish(fault(connected || at >= totalBy ? tooSlow(target) : connectTimeout()))
-    },
+/** A request that was sent, until its answer has begun; then the head of that. */
+class Sending implements Watched, UpstreamEvents, Head {
+  seat: number | undefined = undefined
+  dueAt: number
+  answer!: Answer
+  readUntil: number | undefined = undefined
+  #call: UpstreamCall | undefined = undefined
+  #connected = false
+
+  /** @param done - Called once. */
+  constructor(
+    private readonly target: Target,
+    private readonly asked: AttemptRequest,
+    private readonly needs: AttemptNeeds,
+    private readonly done: (once: Once) => void,
+  ) {
+    this.dueAt = Math.min(asked.totalBy, needs.now() + asked.timeouts.connect)
   }
 
-  function fault(error: NodeJS.ErrnoException, stale = false): Once {
-    return { error, connected, stale }
+  begin(): void {
+    const { left, request } = this.asked
+    if (left.aborted) {
+      this.done(this.#fault(new ClientLeft()))
+      return
+    }
+    left.onAbort = () => this.#clientLeft()
+    this.needs.deadlines.watch(this)
+    this.#call = this.needs.carrier.send(this.target, request, this)
   }
 
-  function finish(attempt: Once): void {
-    deadlines.forget(watched)
-    left.onAbort = undefined
-    done(attempt)
+  onDue(at: number): void {
+    const { target, asked } = this
+    this.abort()
+    if (this.readUntil !== undefined) this.#fail(new ClientLeft())
+    else this.#fail(this.#connected || at >= asked.totalBy ? tooSlow(target) : connectTimeout())
   }
 
-  if (left.aborted) {
-    done(fault(new ClientLeft()))
-    return
+  onConnected(): void {
+    this.#connected = true
+    this.dueAt = Math.min(this.asked.totalBy, this.needs.now() + this.asked.timeouts.firstByte)
   }
-  left.onAbort = () => {
-    if (readUntil !== undefined) return
-    readUntil = now() + LINGER_MS
-    watched.dueAt = readUntil
-    if (!call?.leave()) finish(fault(new ClientLeft()))
+
+  onAnswer(answer: Answer): void {
+    this.answer = answer
+    this.#finish(this)
   }
-  deadlines.watch(watched)
-  call = carrier.send(target, asked.request, {
-    onConnected() {
-      connected = true
-      watched.dueAt = Math.min(totalBy, now() + timeouts.firstByte)
-    },
-    onAnswer: answer =>
-      finish({ answer, readUntil, abort: () => call?.abort(), leave: () => call?.leave() ?? false }),
-    onError(error, reused) {
-      if (readUntil !== undefined) finish(fault(new ClientLeft()))
-      else finish(fault(error, reused && CLOSED_BEFORE.has(error.code ?? '')))
-    },
-  })
+
+  onError(error: NodeJS.ErrnoException, reused: boolean): void {
+    if (this.readUntil !== undefined) this.#fail(new ClientLeft())
+    else this.#fail(error, reused && CLOSED_BEFORE.has(error.code ?? ''))
+  }
+
+  abort(): void {
+    this.#call?.abort()
+  }
+
+  leave(): boolean {
+    return this.#call?.leave() ?? false
+  }
+
+  #clientLeft(): void {
+    if (this.readUntil !== undefined) return
+    this.readUntil = this.needs.now() + LINGER_MS
+    this.dueAt = this.readUntil
+    if (!this.leave()) this.#fail(new ClientLeft())
+  }
+
+  #fail(error: NodeJS.ErrnoException, stale = false): void {
+    this.#finish(this.#fault(error, stale))
+  }
+
+  #fault(error: NodeJS.ErrnoException, stale = false): Once {
+    return { error, connected: this.#connected, stale }
+  }
+
+  #finish(once: Once): void {
+    this.needs.deadlines.forget(this)
+    this.asked.left.onAbort = undefined
+    this.done(once)
+  }
 }
 
 /** What a connection says that was closed while nobody used it. */

@@ -5,16 +5,17 @@
  * client, and never asked a second time; the pools that the policy names are asked in turn.
  */
 import { GatewayError } from '../contract/errors.ts'
-import { type AttemptNeeds, attemptOn, type Failure, type Head } from './attempt.ts'
+import { type Attempt, type AttemptNeeds, attemptOn, type Failure, type Head } from './attempt.ts'
 import { type Answer, discard, type UpstreamRequest } from './call.ts'
 import { type AbortSignalLike, ClientLeft } from './client-left.ts'
 import { countFirstByte } from './condition.ts'
-import type { Place, Places } from './places.ts'
+import type { PatientWish, Place, Places } from './places.ts'
 import type { Pool, Pools } from './pools.ts'
 import { retryAfterMs } from './retry-after.ts'
 import type { Target, TargetState } from './target.ts'
 
-export interface Answered extends Head {
+export interface Answered {
+  readonly head: Head
   readonly target: Target
   readonly pool: Pool
 }
@@ -56,66 +57,86 @@ const BROKE_BEFORE_A_BYTE: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE']
  *   when one took the request and did not answer in time, `overloaded` when there was no slot.
  *   @throws ClientLeft
  */
-export async function forward(request: ForwardRequest, needs: ForwardNeeds): Promise<Answered> {
-  const { pools, places, now } = needs
-  const tried = new Set<TargetState>()
-  let retriesLeft = Math.max(...request.pools.map(({ retry }) => retry.attempts))
-  request.pools[0]?.retries.count()
-  // Nearly always there is one, and then nothing is waited for.
-  let place = placeAtOnce() ?? (await firstPlace())
-  for (;;) {
-    const { target, pool } = place
-    tried.add(target.state)
-    request.onPlace(place)
-    const sentAt = now()
-    const attempt = await attemptOn(
-      target,
-      {
-        request: request.requestFor(target, pool),
-        timeouts: pool.timeouts,
-        totalBy: totalBy(pool),
-        left: request.left,
-      },
-      needs,
-    )
-    if ('answer' in attempt) {
-      if (attempt.readUntil !== undefined) return { ...attempt, target, pool }
-      countFirstByte(target.state, now() - sentAt, now())
-      const another = judged(attempt.answer, place)
-      if (!another) return { ...attempt, target, pool }
-      discard(attempt.answer)
-      place.leave()
-      needs.retried(pool.name, 'status')
-      place = another
-    } else {
-      place.leave()
-      place = await afterFailure(attempt, place)
-      needs.retried(pool.name, 'connection')
+export function forward(request: ForwardRequest, needs: ForwardNeeds): Promise<Answered> {
+  return new Forwarding(request, needs).run()
+}
+
+class Forwarding {
+  readonly #tried = new Set<TargetState>()
+  #retriesLeft: number
+
+  constructor(
+    private readonly request: ForwardRequest,
+    private readonly needs: ForwardNeeds,
+  ) {
+    this.#retriesLeft = Math.max(...request.pools.map(({ retry }) => retry.attempts))
+  }
+
+  async run(): Promise<Answered> {
+    const { request, needs } = this
+    request.pools[0]?.retries.count()
+    // Nearly always there is one, and then nothing is waited for.
+    let place = this.#placeAtOnce() ?? (await this.#firstPlace())
+    for (;;) {
+      const { target, pool } = place
+      this.#tried.add(target.state)
+      request.onPlace(place)
+      const sentAt = needs.now()
+      const attempt = await this.#send(place)
+      if ('answer' in attempt) {
+        const answered = { head: attempt, target, pool }
+        if (attempt.readUntil !== undefined) return answered
+        const at = needs.now()
+        countFirstByte(target.state, at - sentAt, at)
+        const another = this.#judged(attempt.answer, place)
+        if (!another) return answered
+        discard(attempt.answer)
+        place.leave()
+        needs.retried(pool.name, 'status')
+        place = another
+      } else {
+        place.leave()
+        place = await this.#afterFailure(attempt, place)
+        needs.retried(pool.name, 'connection')
+      }
     }
   }
 
-  function totalBy(pool: Pool): number {
-    return request.began + pool.timeouts.total
+  #send({ target, pool }: Place): Promise<Attempt> {
+    const { request, needs } = this
+    const asked = {
+      request: request.requestFor(target, pool),
+      timeouts: pool.timeouts,
+      totalBy: this.#totalBy(pool),
+      left: request.left,
+    }
+    return attemptOn(target, asked, needs)
   }
 
-  function wishFor(pool: Pool) {
-    const { principal, priority, model, left } = request
-    return { tried, principal, priority, model, left, key: request.keyFor(pool), totalBy: totalBy(pool) }
+  #totalBy(pool: Pool): number {
+    return this.request.began + pool.timeouts.total
   }
 
-  function placeAtOnce(): Place | undefined {
-    const [pool] = request.left.aborted ? [] : request.pools
-    return pool && places.takeNow(pool, wishFor(pool))
+  #wishFor(pool: Pool): PatientWish {
+    const { principal, priority, model, left } = this.request
+    const key = this.request.keyFor(pool)
+    return { tried: this.#tried, principal, priority, model, left, key, totalBy: this.#totalBy(pool) }
+  }
+
+  #placeAtOnce(): Place | undefined {
+    const [pool] = this.request.left.aborted ? [] : this.request.pools
+    return pool && this.needs.places.takeNow(pool, this.#wishFor(pool))
   }
 
   /** @param last - Why another place is looked for. */
-  async function firstPlace(last?: Error): Promise<Place> {
+  async #firstPlace(last?: Error): Promise<Place> {
+    const { request, needs } = this
     let refused: unknown
-    const from = now()
+    const from = needs.now()
     try {
       for (const pool of request.pools) {
         try {
-          const found = await places.take(pool, wishFor(pool))
+          const found = await needs.places.take(pool, this.#wishFor(pool))
           if (found) return found
         } catch (error) {
           if (!(error instanceof GatewayError)) throw error
@@ -123,13 +144,13 @@ export async function forward(request: ForwardRequest, needs: ForwardNeeds): Pro
         }
       }
     } finally {
-      request.onWaited(now() - from)
+      request.onWaited(needs.now() - from)
     }
-    throw refused ?? unavailable(last)
+    throw refused ?? this.#unavailable(last)
   }
 
-  function unavailable(last: Error | undefined): GatewayError {
-    const names = request.pools.map(({ name }) => name).join(', ')
+  #unavailable(last: Error | undefined): GatewayError {
+    const names = this.request.pools.map(({ name }) => name).join(', ')
     const why = last ? `: ${last.message}` : ''
     return new GatewayError('upstream_unavailable', `no target of ${names} could be reached${why}`, {
       cause: last,
@@ -137,23 +158,24 @@ export async function forward(request: ForwardRequest, needs: ForwardNeeds): Pro
   }
 
   /** Counts an answer for or against its target. @returns Where to go instead, if the target did not process the request. */
-  function judged(answer: Answer, { target, pool }: Place): Place | undefined {
+  #judged(answer: Answer, { target, pool }: Place): Place | undefined {
+    const { pools } = this.needs
     const { status } = answer
     if (status >= 500 && status !== 501) pools.failed(target, pool, 'failed')
     else pools.answered(target)
     if (!NOT_PROCESSED.has(status)) return undefined
     const restMs = retryAfterMs(answer.header('retry-after'), answer.header('date'))
     if (restMs !== undefined) pools.rests(target, restMs)
-    return retriesLeft > 0 ? placeNow(pool) : undefined
+    return this.#retriesLeft > 0 ? this.#placeNow(pool) : undefined
   }
 
   /** A place that is free at once: an answer that is there is not held back for one that may come. */
-  function placeNow({ retries, retry }: Pool): Place | undefined {
-    for (const pool of request.pools) {
-      const found = places.takeNow(pool, wishFor(pool))
+  #placeNow({ retries, retry }: Pool): Place | undefined {
+    for (const pool of this.request.pools) {
+      const found = this.needs.places.takeNow(pool, this.#wishFor(pool))
       if (!found) continue
       if (retries.take(retry.budget)) {
-        retriesLeft--
+        this.#retriesLeft--
         return found
       }
       found.leave()
@@ -163,15 +185,15 @@ export async function forward(request: ForwardRequest, needs: ForwardNeeds): Pro
   }
 
   /** A connection that never stood costs nobody anything, so it is not counted as a retry. */
-  async function afterFailure({ error, connected }: Failure, { target, pool }: Place): Promise<Place> {
+  async #afterFailure({ error, connected }: Failure, { target, pool }: Place): Promise<Place> {
     if (error instanceof ClientLeft) throw error
-    pools.failed(target, pool, error instanceof GatewayError ? 'failed' : 'unreachable')
+    this.needs.pools.failed(target, pool, error instanceof GatewayError ? 'failed' : 'unreachable')
     if (error instanceof GatewayError) throw error
-    if (connected && !mayTryAgain(error, pool)) throw unavailable(error)
-    return firstPlace(error)
+    if (connected && !this.#mayTryAgain(error, pool)) throw this.#unavailable(error)
+    return this.#firstPlace(error)
   }
 
-  function mayTryAgain({ code }: NodeJS.ErrnoException, { retries, retry }: Pool): boolean {
-    return BROKE_BEFORE_A_BYTE.has(code ?? '') && retriesLeft-- > 0 && retries.take(retry.budget)
+  #mayTryAgain({ code }: NodeJS.ErrnoException, { retries, retry }: Pool): boolean {
+    return BROKE_BEFORE_A_BYTE.has(code ?? '') && this.#retriesLeft-- > 0 && retries.take(retry.budget)
   }
 }

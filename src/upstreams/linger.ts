@@ -20,10 +20,11 @@ export interface LingerNeeds {
 
 /** @param readWith - Given what is to read the rest: some of it may be there already, and comes at once. */
 export function linger(
-  { answer, abort, leave, readUntil }: Head,
+  head: Head,
   { deadlines, now, count, onOver }: LingerNeeds,
   readWith: (reader: AnswerReader) => void,
 ): void {
+  const { answer, readUntil } = head
   let bytes = 0
   let open = true
   const watched: Watched = { dueAt: readUntil ?? now() + LINGER_MS, onDue: cut }
@@ -36,7 +37,7 @@ export function linger(
   }
 
   function cut(): void {
-    abort()
+    head.abort()
     over()
   }
 
@@ -49,6 +50,6 @@ export function linger(
 
   deadlines.watch(watched)
   readWith({ onPart, onEnd: over, onBroken: over })
-  if (readUntil !== undefined || leave()) answer.resume()
+  if (readUntil !== undefined || head.leave()) answer.resume()
   else over()
 }

@@ -55,105 +55,144 @@ export interface StopHandle {
 
 /** @param response - Its head was written. @returns When the answer is over but for its last byte. */
 export function relay(head: Head, response: ServerResponse, needs: RelayNeeds): Promise<Relayed> {
-  const { answer, abort } = head
-  const protocol = protocolOf(answer)
-  const length = lengthOf(answer)
-  let bytesOut = 0
-  let held: Buffer | undefined
-  let atBoundary = true
+  return new Promise(resolve => new Relay(head, response, needs, resolve).begin())
+}
 
-  return new Promise(resolve => {
-    let over = false
-    let faulty = false
-    let paused = false
-    let reader: AnswerReader = { onPart: pass, onEnd: () => close('completed'), onBroken: broken }
-    const watched: Watched = {
-      dueAt: Math.min(needs.now() + needs.timeouts.idle, needs.totalBy),
-      onDue(at) {
-        if (at >= needs.totalBy) end('upstream_failed')
-        else if (paused) end('client_closed')
-        else silent()
-      },
+class Relay implements Watched, AnswerReader, Relayed {
+  seat: number | undefined = undefined
+  dueAt: number
+  end: RelayEnd = 'completed'
+  faulty = false
+  bytesOut = 0
+  readonly #protocol: ReturnType<typeof protocolOf>
+  readonly #length: number | undefined
+  #held: Buffer | undefined = undefined
+  #atBoundary = true
+  #over = false
+  #closed = false
+  #paused = false
+  /** Reads in our place what is only counted. */
+  #counter: AnswerReader | undefined = undefined
+
+  constructor(
+    private readonly head: Head,
+    private readonly response: ServerResponse,
+    private readonly needs: RelayNeeds,
+    private readonly done: (relayed: Relayed) => void,
+  ) {
+    this.#protocol = protocolOf(head.answer)
+    this.#length = lengthOf(head.answer)
+    this.dueAt = this.#idleUntil()
+  }
+
+  begin(): void {
+    const { needs, response } = this
+    needs.stop.stop = why => this.#stop(why)
+    needs.deadlines.watch(this)
+    response.once('close', () => this.#stop('client_closed'))
+    this.head.answer.read(this)
+    if (response.destroyed) this.#stop('client_closed')
+  }
+
+  onDue(at: number): void {
+    if (at >= this.needs.totalBy) this.#stop('upstream_failed')
+    else if (this.#paused) this.#stop('client_closed')
+    else {
+      this.head.abort()
+      this.onBroken()
     }
+  }
 
-    function silent(): void {
-      abort()
-      broken()
+  onPart(part: Buffer): void {
+    if (this.#counter) this.#counter.onPart(part)
+    else if (!this.#over) this.#pass(part)
+  }
+
+  onEnd(): void {
+    if (this.#counter) this.#counter.onEnd()
+    else this.#close('completed')
+  }
+
+  onBroken(): void {
+    if (this.#counter) {
+      this.#counter.onBroken()
+      return
     }
+    this.faulty = true
+    this.#close('upstream_failed')
+  }
 
-    function broken(): void {
-      faulty = true
-      close('upstream_failed')
+  finish(): void {
+    const { end, response } = this
+    if (end === 'completed') response.end(this.#held ?? this.needs.rest())
+    else if (end === 'client_closed') response.destroy()
+    else {
+      const ending = endingOf(this.#protocol, end, this.#atBoundary)
+      // Without a protocol for it, a broken connection is the only honest ending.
+      if (ending === undefined || this.#length !== undefined) response.destroy()
+      else response.end(ending)
     }
+  }
 
-    /** What was on its way is read first, so that it is in the record. */
-    function end(how: RelayEnd): void {
-      if (over) return
-      settle()
-      const needed = { ...needs, onOver: () => close(how) }
-      linger(head, needed, rest => {
-        reader = rest
+  cut(): void {
+    this.response.destroy()
+  }
+
+  #idleUntil(): number {
+    const { needs } = this
+    return Math.min(needs.now() + needs.timeouts.idle, needs.totalBy)
+  }
+
+  /** What was on its way is read first, so that it is in the record. */
+  #stop(how: RelayEnd): void {
+    if (this.#over) return
+    this.#settle()
+    const { deadlines, now, count } = this.needs
+    const onOver = (): void => this.#close(how)
+    linger(this.head, { deadlines, now, count, onOver }, counter => {
+      this.#counter = counter
+    })
+  }
+
+  #close(how: RelayEnd): void {
+    this.#settle()
+    if (this.#closed) return
+    this.#closed = true
+    this.end = how
+    this.done(this)
+  }
+
+  /** Nothing more is passed on. */
+  #settle(): void {
+    this.#over = true
+    this.needs.deadlines.forget(this)
+    this.needs.stop.stop = undefined
+  }
+
+  #pass(came: Buffer): void {
+    const { needs, response } = this
+    this.dueAt = this.#idleUntil()
+    const part = needs.pass(came)
+    if (part.length === 0) return
+    if (this.bytesOut + part.length > needs.maxBytes) {
+      this.#stop('upstream_failed')
+      return
+    }
+    this.bytesOut += part.length
+    if (this.#length !== undefined && this.bytesOut >= this.#length) {
+      this.#held = this.#held ? Buffer.concat([this.#held, part]) : part
+      return
+    }
+    if (this.#protocol !== undefined) this.#atBoundary = part[part.length - 1] === LINE_FEED
+    if (!response.write(part)) {
+      this.#paused = true
+      this.head.answer.pause()
+      response.once('drain', () => {
+        this.#paused = false
+        this.head.answer.resume()
       })
     }
-
-    function close(how: RelayEnd): void {
-      settle()
-      resolve({ end: how, faulty, bytesOut, finish: () => finish(how), cut: () => response.destroy() })
-    }
-
-    /** Nothing more is passed on. */
-    function settle(): void {
-      over = true
-      needs.deadlines.forget(watched)
-      needs.stop.stop = undefined
-    }
-
-    function finish(how: RelayEnd): void {
-      if (how === 'completed') response.end(held ?? needs.rest())
-      else if (how === 'client_closed') response.destroy()
-      else {
-        const ending = endingOf(protocol, how, atBoundary)
-        // Without a protocol for it, a broken connection is the only honest ending.
-        if (ending === undefined || length !== undefined) response.destroy()
-        else response.end(ending)
-      }
-    }
-
-    function pass(came: Buffer): void {
-      if (over) return
-      watched.dueAt = Math.min(needs.now() + needs.timeouts.idle, needs.totalBy)
-      const part = needs.pass(came)
-      if (part.length === 0) return
-      if (bytesOut + part.length > needs.maxBytes) {
-        end('upstream_failed')
-        return
-      }
-      bytesOut += part.length
-      if (length !== undefined && bytesOut >= length) {
-        held = held ? Buffer.concat([held, part]) : part
-        return
-      }
-      if (protocol !== undefined) atBoundary = part[part.length - 1] === LINE_FEED
-      if (!response.write(part)) {
-        paused = true
-        answer.pause()
-        response.once('drain', () => {
-          paused = false
-          answer.resume()
-        })
-      }
-    }
-
-    needs.stop.stop = end
-    needs.deadlines.watch(watched)
-    response.once('close', () => end('client_closed'))
-    answer.read({
-      onPart: part => reader.onPart(part),
-      onEnd: () => reader.onEnd(),
-      onBroken: () => reader.onBroken(),
-    })
-    if (response.destroyed) end('client_closed')
-  })
+  }
 }
 
 const LINE_FEED = 0x0a
