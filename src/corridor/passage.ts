@@ -253,9 +253,11 @@ function measured(
 ): MeasuredUsage | undefined {
   const reported = reader.end()
   // A server that reports as it goes may have told of less than it sent, where it was cut.
-  if (reported && !whole && reader.pieces() > reported.outputTokens)
-    return { ...reported, outputTokens: reader.pieces(), estimated: true }
-  if (reported) return { ...reported, estimated: false }
+  if (reported) {
+    const { inputTokens, outputTokens } = reported
+    const isShort = !whole && reader.pieces() > outputTokens
+    return { inputTokens, outputTokens: isShort ? reader.pieces() : outputTokens, estimated: isShort }
+  }
   if (!GENERATING.has(facts.operation) || answer.status !== 200) return undefined
   const inputTokens = visit.described?.estimatedInputTokens ?? 0
   return { inputTokens, outputTokens: reader.generated(), estimated: true }

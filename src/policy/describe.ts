@@ -251,9 +251,22 @@ function headersText(headers: ReadonlyMap<string, string>, isWanted = (_name: st
   let text = ''
   for (const [name, value] of headers) {
     if (!CREDENTIAL_HEADERS.has(name) && isWanted(name))
-      text += `${text && ','}${quote(name)}:${quote(value)}`
+      text += (text && ',') + labelOf(name) + quote(value)
   }
   return `{${text}}`
+}
+
+/** Callers use few names, many times. */
+const labels = new Map<string, string>()
+const MOST_LABELS = 1000
+
+function labelOf(name: string): string {
+  const known = labels.get(name)
+  if (known !== undefined) return known
+  const label = `${quote(name)}:`
+  if (labels.size >= MOST_LABELS) labels.clear()
+  labels.set(name, label)
+  return label
 }
 
 function queryText(search: string): string {
