@@ -63,6 +63,8 @@ export interface AuditLogNeeds {
   readonly checkpoints?: Checkpoints | undefined
   /** Milliseconds since the epoch. */
   now(): number
+  /** A record that what it tells of may go on with, as the first sink was given it. */
+  onAccepted?(record: string): void
   onRecords(sink: string, count: number, outcome: 'written' | 'failed'): void
   onStateChange(sink: string, ok: boolean, cause?: unknown): void
 }
@@ -83,7 +85,7 @@ interface Chained extends Channel {
 }
 
 export function createAuditLog(needs: AuditLogNeeds): AuditLog {
-  const { onFailure, checkpoints, now, onRecords, onStateChange } = needs
+  const { onFailure, checkpoints, now, onAccepted, onRecords, onStateChange } = needs
   const channels: Chained[] = needs.channels.map(channel => ({
     ...channel,
     link: channel.from,
@@ -113,8 +115,15 @@ export function createAuditLog(needs: AuditLogNeeds): AuditLog {
       const taken = give(channel, batch, index)
       if (taken !== true && channel.decides) failure ??= taken
     }
-    if (failure) fail(batch, failure.cause)
-    else for (const { resolve } of batch) resolve()
+    if (failure && onFailure === 'refuse') {
+      refuse(batch, failure.cause)
+      return
+    }
+    if (failure) lost += batch.length
+    for (const { record, resolve } of batch) {
+      onAccepted?.(typeof record === 'string' ? record : (record[0] ?? ''))
+      resolve()
+    }
   }
 
   /** @returns True, or why the channel did not take it. */
@@ -166,18 +175,14 @@ export function createAuditLog(needs: AuditLogNeeds): AuditLog {
     }
   }
 
-  function fail(batch: readonly Waiting[], cause: unknown): void {
-    if (onFailure === 'allow') lost += batch.length
-    for (const { resolve, reject } of batch) {
-      if (onFailure === 'allow') resolve()
-      else
-        reject(
-          new GatewayError('audit_unavailable', 'the audit record was not written', {
-            cause,
-            retryAfterSeconds: 5,
-          }),
-        )
-    }
+  function refuse(batch: readonly Waiting[], cause: unknown): void {
+    for (const { reject } of batch)
+      reject(
+        new GatewayError('audit_unavailable', 'the audit record was not written', {
+          cause,
+          retryAfterSeconds: 5,
+        }),
+      )
   }
 
   function settle(channel: Chained, good: boolean, cause?: unknown): void {

@@ -33,7 +33,7 @@ const SHORTEST_HUGE = 5
  */
 export function scanJson(text: string, maxDepth = Number.POSITIVE_INFINITY): JsonScan {
   /** For each open object the keys seen so far; for each open list undefined. */
-  const levels: (Set<string> | undefined)[] = []
+  const levels: (Keys | undefined)[] = []
   const members = new Map<string, TextRange>()
   let depth = 0
   let duplicateKey = false
@@ -62,11 +62,10 @@ export function scanJson(text: string, maxDepth = Number.POSITIVE_INFINITY): Jso
         if (expectKey) {
           const raw = text.slice(at + 1, end)
           const key = raw.includes('\\') ? (JSON.parse(`"${raw}"`) as string) : raw
-          const keys = levels[levels.length - 1] as Set<string>
+          const keys = levels[levels.length - 1] as Keys
           // Two that differ in a lone surrogate are one to whoever reads U+FFFD.
           const name = raw.includes('\\') ? key.toWellFormed() : key
-          duplicateKey ||= keys.has(name)
-          keys.add(name)
+          duplicateKey ||= !keys.add(name)
           expectKey = false
           if (levels.length === 1) member = key
         }
@@ -77,7 +76,7 @@ export function scanJson(text: string, maxDepth = Number.POSITIVE_INFINITY): Jso
         if (levels.length === 1) start = at + 1
         break
       case OPEN_BRACE:
-        depth = Math.max(depth, levels.push(new Set()))
+        depth = Math.max(depth, levels.push(new Keys()))
         expectKey = true
         break
       case OPEN_BRACKET:
@@ -98,6 +97,22 @@ export function scanJson(text: string, maxDepth = Number.POSITIVE_INFINITY): Jso
   }
   return { duplicateKey, depth, hugeNumber, members }
 }
+
+/** The keys of one object: most have few, and a list of few costs less than a set. */
+class Keys {
+  readonly #few: string[] = []
+  #many: Set<string> | undefined = undefined
+
+  /** @returns Whether it is new. */
+  add(key: string): boolean {
+    if (this.#many) return this.#many.size < this.#many.add(key).size
+    if (this.#few.includes(key)) return false
+    if (this.#few.push(key) > MOST_FEW) this.#many = new Set(this.#few)
+    return true
+  }
+}
+
+const MOST_FEW = 12
 
 /** Where the number ends that has a digit there: what may be part of one, as the text is valid. */
 function endOfNumber(text: string, start: number): number {

@@ -119,7 +119,11 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
     // A write that fails is seen as a client that left.
     response.on('error', () => {})
     try {
-      await passOrRefuse(visit)
+      try {
+        await pass(visit, needs.settings())
+      } catch (error) {
+        await refuse(visit, error)
+      }
     } catch (fault) {
       log.error('fault', { decision_id: id, message: String(fault), stack: (fault as Error).stack })
       response.destroy()
@@ -128,14 +132,6 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
       visit.leaveTarget()
       visits.delete(visit)
       if (visit.grounds.length > 0) void lookAtCeilings(visit)
-    }
-  }
-
-  async function passOrRefuse(visit: Visit): Promise<void> {
-    try {
-      await pass(visit, needs.settings())
-    } catch (error) {
-      await refuse(visit, error)
     }
   }
 
@@ -162,18 +158,22 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
     const decision = await permit(visit, facts, asker, settings.pricing)
     if (isModelList(facts)) return answerModels(visit, facts, asker)
     visit.pool = visit.pools[0]
-    const recorded = recorder.decision(visit)
-    await (visit.grounds.length > 0 ? Promise.all([recorded, ...firstUses(visit, principal)]) : recorded)
+    await (visit.grounds.length > 0 ? recordWithUses(visit, principal) : recorder.decision(visit))
+    visit.recorded = true
     // What it stands on has ended since it was decided.
     if (visit.endedBy) throw new ClientLeft()
     visit.trace?.begin('queue')
     await passage.through(visit, facts, decision)
   }
 
-  function firstUses({ grounds, id }: Visit, principal: Principal): Promise<void>[] {
-    return grounds
-      .filter(({ used }) => !used)
-      .map(grant => needs.grants.used(grant, { id: principal.id, decisionId: id }))
+  /** And that the grants that it stands on are used, where they never were. */
+  async function recordWithUses(visit: Visit, principal: Principal): Promise<void> {
+    const recorded = recorder.decision(visit).then(() => {
+      visit.recorded = true
+    })
+    const by = { id: principal.id, decisionId: visit.id }
+    const unused = visit.grounds.filter(({ used }) => !used)
+    await Promise.all([recorded, ...unused.map(grant => needs.grants.used(grant, by))])
   }
 
   /** Once what was used is charged: a grant that has nothing left is over. Never rejects. */
@@ -198,6 +198,7 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
       )
     })
     await recorder.decision(visit)
+    visit.recorded = true
     await recorder.outcome(visit, { outcome: 'completed', status: 200, bytesOut: Buffer.byteLength(text) })
     answer(visit, text)
   }

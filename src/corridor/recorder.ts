@@ -72,11 +72,11 @@ export function createRecorder({
     return further ? JSON.stringify({ ...labels, ...further }) : ownLabels
   }
 
-  async function decision(visit: Visit, refusal?: Refusal): Promise<void> {
+  function decision(visit: Visit, refusal?: Refusal): Promise<void> {
     const { facts, described, decided, request } = visit
     const status = refusal?.told.status
     const whole = contentOf(visit, defaultContent()) !== 'none'
-    await audit.write(
+    return audit.write(
       decisionRecord({
         id: visit.id,
         requestId: visit.requestId,
@@ -104,15 +104,31 @@ export function createRecorder({
       }),
       masking.maskerFor(visit),
     )
-    visit.recorded = true
   }
 
-  async function outcome(visit: Visit, ending: Ending): Promise<void> {
+  function outcome(visit: Visit, ending: Ending): Promise<void> {
     const { refusal } = ending
     const { usage, price } = visit
     const total = performance.now() - visit.began
     enter(visit)
-    await audit.write(
+    endCall(
+      visit,
+      ending.status,
+      ending.outcome === 'completed' ? undefined : (refusal?.told.code ?? ending.outcome),
+    )
+    if (usage && visit.principal)
+      metrics.tokens(visit.principal.id, visit.model, usage.inputTokens, usage.outputTokens)
+    if (visit.target && CALLS_A_MODEL.has(visit.facts?.operation ?? 'other')) {
+      metrics.operation({
+        operation: visit.facts?.operation ?? 'other',
+        provider: providerOf(visit),
+        model: visit.model,
+        seconds: (performance.now() - (visit.sentAt ?? visit.began)) / 1000,
+        error: ending.outcome === 'completed' ? undefined : (refusal?.told.code ?? ending.outcome),
+        usage: usage?.estimated === false ? usage : undefined,
+      })
+    }
+    return audit.write(
       outcomeRecord({
         id: visit.id,
         at: now(),
@@ -139,23 +155,6 @@ export function createRecorder({
       }),
       ending.response === undefined ? undefined : masking.maskerFor(visit),
     )
-    endCall(
-      visit,
-      ending.status,
-      ending.outcome === 'completed' ? undefined : (refusal?.told.code ?? ending.outcome),
-    )
-    if (usage && visit.principal)
-      metrics.tokens(visit.principal.id, visit.model, usage.inputTokens, usage.outputTokens)
-    if (visit.target && CALLS_A_MODEL.has(visit.facts?.operation ?? 'other')) {
-      metrics.operation({
-        operation: visit.facts?.operation ?? 'other',
-        provider: providerOf(visit),
-        model: visit.model,
-        seconds: (performance.now() - (visit.sentAt ?? visit.began)) / 1000,
-        error: ending.outcome === 'completed' ? undefined : (refusal?.told.code ?? ending.outcome),
-        usage: usage?.estimated === false ? usage : undefined,
-      })
-    }
   }
 
   /** What was sent to a target, on the day that it came in. */

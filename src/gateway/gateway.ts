@@ -31,7 +31,7 @@ import { createProviders } from './identity.ts'
 import { createKeys } from './keys.ts'
 import { openCandidate, openPolicy } from './policies.ts'
 import { rollBack } from './rollback.ts'
-import { everySecond, handingOn, mostUsed, nearestEnd, operatorsOf, withPulse } from './seeing.ts'
+import { everySecond, mostUsed, nearestEnd, operatorsOf, withPulse } from './seeing.ts'
 import { createSettings } from './settings.ts'
 import { openSharedState } from './shared-state.ts'
 import { accessStatus, poolStatus, queueGauges, readiness, targetGauges } from './status.ts'
@@ -111,10 +111,9 @@ async function open(options: GatewayOptions, closing: Closing): Promise<Gateway>
   await keys.configure(config.identity.apiKeys)
   const stateFolder = path.resolve(options.stateFolder ?? '.sallyport')
   const journal = createJournal({ run: startedAt.toString(36) })
-  const written = closing.add(
-    await openAudit({ config, log, metrics, stateFolder, now, random: Math.random }),
+  const audit = closing.add(
+    await openAudit({ config, log, metrics, journal, stateFolder, now, random: Math.random }),
   )
-  const audit = handingOn(written, journal)
   const labels = { app: 'sallyport', version: VERSION }
   const recorded = (event: string, facts?: object): Promise<void> =>
     audit.write(eventRecord(event, now(), facts))

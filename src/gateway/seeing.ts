@@ -1,30 +1,12 @@
 /**
  * Seeing: joins what happens to those who look on, and says who may.
  */
-import type { AuditLog } from '../audit/log.ts'
 import type { AdminConfig } from '../contract/config/listeners.ts'
 import type { LimitStanding } from '../contract/seen.ts'
 import type { Standing } from '../limits/ledger.ts'
 import type { OperatorsNeeds } from '../server/operators.ts'
-import type { Journal } from '../telemetry/journal.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Pulse } from '../telemetry/pulse.ts'
-
-/** What is written is handed on once it is, masked as for the first sink. */
-export function handingOn(audit: AuditLog, journal: Pick<Journal, 'take'>): AuditLog {
-  const [first = { type: 'file', name: 'file' }] = audit.state().sinks
-  return {
-    ...audit,
-    write(record, masker) {
-      const written = audit.write(record, masker)
-      written.then(
-        () => journal.take(masker ? masker.mask(record, first) : record),
-        () => {},
-      )
-      return written
-    },
-  }
-}
 
 export function withPulse(metrics: Metrics, pulse: Pulse): Metrics {
   return {

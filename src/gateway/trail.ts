@@ -9,6 +9,7 @@ import type { GatewayConfig } from '../contract/config.schema.ts'
 import type { Masking, MaskPolicy } from '../corridor/masking.ts'
 import { newId } from '../server/ids.ts'
 import type { RefusedEarly } from '../server/public-listener.ts'
+import type { Journal } from '../telemetry/journal.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { OperatorLog } from '../telemetry/operator-log.ts'
 import { checkpointsOf, openSinks } from './sinks.ts'
@@ -17,6 +18,8 @@ export interface TrailNeeds {
   readonly config: GatewayConfig
   readonly log: OperatorLog
   readonly metrics: Metrics
+  /** Keeps what was written for reading. */
+  readonly journal: Pick<Journal, 'take'>
   /** Where what must outlive the process is kept. */
   readonly stateFolder: string
   now(): number
@@ -25,7 +28,7 @@ export interface TrailNeeds {
 
 /** @throws when a sink cannot be opened, or another gateway writes it. */
 export async function openAudit(needs: TrailNeeds): Promise<AuditLog> {
-  const { log, metrics, now } = needs
+  const { log, metrics, journal, now } = needs
   const { audit: config } = needs.config
   let open: AuditLog | undefined
   const checkpoints = checkpointsOf(config)
@@ -43,6 +46,7 @@ export async function openAudit(needs: TrailNeeds): Promise<AuditLog> {
     checkpoints,
     now,
     onFailure: config.onFailure,
+    onAccepted: journal.take,
     // What was only put in line for an upload is counted when it was delivered.
     onRecords: (sink, count, outcome) => {
       const isQueued =

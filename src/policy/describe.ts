@@ -250,8 +250,7 @@ function outputCeiling(fields: Readonly<Record<string, unknown>>): number | unde
 function headersText(headers: ReadonlyMap<string, string>, isWanted = (_name: string) => true): string {
   let text = ''
   for (const [name, value] of headers) {
-    if (!CREDENTIAL_HEADERS.has(name) && isWanted(name))
-      text += (text && ',') + labelOf(name) + quote(value)
+    if (!CREDENTIAL_HEADERS.has(name) && isWanted(name)) text += (text && ',') + labelOf(name) + quote(value)
   }
   return `{${text}}`
 }

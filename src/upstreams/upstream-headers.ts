@@ -7,7 +7,7 @@ import type { Pool } from './pools.ts'
 import type { Target } from './target.ts'
 
 /** Besides `openai-*` and the pool's `forwardHeaders`. `content-length` is that of the bytes sent. */
-const FORWARDED: readonly string[] = ['accept', 'content-type', 'user-agent']
+const FORWARDED: ReadonlySet<string> = new Set(['accept', 'content-type', 'user-agent'])
 
 export interface UpstreamHeaderFacts {
   readonly headers: ReadonlyMap<string, string>
@@ -34,7 +34,7 @@ export function upstreamHeaders(
   const named = connectionNamed(facts.headers)
   const sent: Record<string, string> = {}
   for (const [name, value] of facts.headers) {
-    const allowed = FORWARDED.includes(name) || name.startsWith('openai-') || pool.forwardHeaders.has(name)
+    const allowed = FORWARDED.has(name) || name.startsWith('openai-') || pool.forwardHeaders.has(name)
     if (allowed && !isForbidden(name) && !named.has(name)) sent[name] = value
   }
   if (facts.bodyLength && !JSON_TYPE.test(sent['content-type'] ?? ''))
