@@ -23,8 +23,8 @@ const BYTES_PER_TOKEN = 4
 /** A longer JSON answer, or a longer line of a stream, is not looked into. */
 const MOST_BYTES = 4 * 1024 * 1024
 
-/** Words of which one stands in whatever reports usage; most parts of a stream have none of them. */
-const TELLTALES = ['"usage"', '_eval_count"', '"eval_count"', '"tokens_predicted"', '"predicted_n"']
+/** One of these stands in whatever reports usage; most parts of a stream have none of them. */
+const TELLTALES = ['"usage"', 'eval_count"', 'predicted']
 
 /** @param streamed - Whether the answer is lines, each with a value of its own. */
 export function createUsageReader(streamed: boolean): UsageReader {
@@ -81,11 +81,18 @@ function lineReader(): UsageReader {
 }
 
 /** Most servers send a token a piece; one that is empty says who speaks, or why it ended. */
-const PIECE = /"(?:content|reasoning_content|reasoning|thinking|text|response|delta|arguments)":\s*"(?!")/
+const PIECE = /"(?:content|reasoning_content|reasoning|thinking|text|response|delta|arguments)":[^\S\n]*"(?!")/g
 
+/** Lines that have one. */
 function countPieces(lines: string): number {
   let pieces = 0
-  for (const line of lines.split('\n')) if (PIECE.test(line)) pieces++
+  PIECE.lastIndex = 0
+  while (PIECE.test(lines)) {
+    pieces++
+    const end = lines.indexOf('\n', PIECE.lastIndex)
+    if (end < 0) break
+    PIECE.lastIndex = end
+  }
   return pieces
 }
 
