@@ -23,18 +23,18 @@ export interface Measured {
 }
 
 /** What ours is compared with, where it was measured. */
-const REFERENCES = ['express-hpm', 'hpm', 'nginx+opa', 'portkey']
+const REFERENCES = ['sallyport', 'express-hpm', 'hpm', 'nginx+opa', 'portkey']
 const DOCS = path.resolve(import.meta.dirname, '../../docs')
 
 export async function report(
   measured: readonly Measured[],
-  { write, seconds, admit }: { write: boolean; seconds: number; admit: string },
+  { write, seconds, warm, admit }: { write: boolean; seconds: number; warm: number; admit: string },
 ): Promise<void> {
   const tables = [...measured.map(tableOf), admit].join('\n')
   console.log(tables)
   if (!write) return
   writeFileSync(path.join(DOCS, 'performance.svg'), pictureOf(measured))
-  writeFileSync(path.join(DOCS, 'performance.md'), await pageOf(measured, tables, seconds))
+  writeFileSync(path.join(DOCS, 'performance.md'), await pageOf(measured, tables, seconds, warm))
 }
 
 function tableOf({ scenario, rounds }: Measured): string {
@@ -87,7 +87,12 @@ function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
 }
 
-async function pageOf(measured: readonly Measured[], tables: string, seconds: number): Promise<string> {
+async function pageOf(
+  measured: readonly Measured[],
+  tables: string,
+  seconds: number,
+  warm: number,
+): Promise<string> {
   const names = new Set(measured.flatMap(({ rounds }) => [...rounds.keys()]))
   const systems = SYSTEMS.filter(({ name }) => names.has(name)).map(
     ({ name, about }) => `- **${name}**: ${about}`,
@@ -100,7 +105,8 @@ kernel counts it, divided by the answers it gave. Written by \`npm run bench -- 
 
 - Sallyport ${VERSION}, Node ${process.versions.node}, OPA ${(await findOpa()?.version()) ?? 'not there'}
 - ${type()} ${release()}, ${cpus().length} × ${cpus()[0]?.model.trim()}
-- each system on one core, the load and the model server on another; ${rounds} rounds of ${seconds} s in turn, medians
+- each system on one core, the load and the model server on another; ${warm} rounds to
+  warm up, then ${rounds} rounds of ${seconds} s in turn, medians
 
 ${systems.join('\n')}
 

@@ -2,7 +2,7 @@
  * The benchmark: every system is started, checked, warmed, and then measured in turn, over and over, so that
  * what else the machine does falls on all of them alike. CPU per answer is the main figure.
  *
- *     npm run bench -- [--systems a,b] [--scenarios S1,S2] [--rounds 5] [--seconds 3] [--write]
+ *     npm run bench -- [--systems a,b] [--scenarios S1,S2] [--warm 4] [--rounds 5] [--seconds 3] [--write]
  */
 import { execFile } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -23,6 +23,7 @@ const { values } = parseArgs({
     scenarios: { type: 'string', default: SCENARIOS.map(({ name }) => name).join() },
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '3' },
+    warm: { type: 'string', default: '4' },
     port: { type: 'string', default: '18200' },
     write: { type: 'boolean', default: false },
   },
@@ -64,7 +65,12 @@ try {
   for (const scenario of SCENARIOS.filter(({ name }) => values.scenarios.split(',').includes(name))) {
     measured.push(await measure(scenario))
   }
-  await report(measured, { write: values.write, seconds: SECONDS, admit: await admitTable() })
+  await report(measured, {
+    write: values.write,
+    seconds: SECONDS,
+    warm: Number(values.warm),
+    admit: await admitTable(),
+  })
 } finally {
   for (const { running } of contenders) await running.stop()
   await upstream.stop()
@@ -81,11 +87,11 @@ async function enter(system: System, index: number): Promise<Contender> {
 
 async function measure(scenario: Scenario): Promise<Measured> {
   const rounds = new Map<string, Round[]>()
-  // The first round warms up and is not kept; what answers wrongly then is left out.
+  // The first rounds warm up and are not kept; what answers wrongly then is left out.
   for (const contender of contenders) {
     if (!contender.system.refuses && scenario.caller !== 'known') continue
     try {
-      await once(contender, scenario)
+      for (let round = 0; round < Number(values.warm); round++) await once(contender, scenario)
       rounds.set(contender.system.name, [])
     } catch (error) {
       console.error(`${contender.system.name} is left out of ${scenario.name}: ${(error as Error).message}`)

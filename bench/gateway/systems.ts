@@ -2,6 +2,7 @@
  * The systems that are compared, and how each is started: ours with everything on, and what others use.
  */
 import { execFileSync } from 'node:child_process'
+import { generateKeyPairSync, sign } from 'node:crypto'
 import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import path from 'node:path'
@@ -50,15 +51,27 @@ const KNOWN_KEY = 'bench-known-key'
 
 const keys = new Map<string, Readonly<Record<Scenario['caller'], string>>>()
 
-function sallyport(name: string, about: string, members: object = {}): System {
+/** What one of ours has that the plain one has not. */
+interface Variant {
+  missing?(): string | undefined
+  /** Of its config. */
+  members?(place: Place): object
+  /** What it needs beside it; its CPU time counts too. */
+  beside?(place: Place): Command
+  /** For who is known, in place of an API key. */
+  credential?(place: Place): string
+}
+
+function sallyport(name: string, about: string, variant: Variant = {}): System {
   return {
     name,
     about,
     refuses: true,
-    missing: () => (existsSync(CLI) ? undefined : 'run `npm run build` first'),
+    missing: () => (existsSync(CLI) ? variant.missing?.() : 'run `npm run build` first'),
     commands(place) {
-      prepare(place, members)
+      prepare(place, variant)
       return [
+        ...(variant.beside ? [variant.beside(place)] : []),
         {
           command: process.execPath,
           args: [CLI, 'serve'],
@@ -80,7 +93,8 @@ export function writeReferencePolicy(folder: string): void {
   writeFileSync(tables, readFileSync(tables, 'utf8').replace(/( {2}interactive: ).*/, `$1${plenty}`))
 }
 
-function prepare({ folder, port, upstream }: Place, members: object): void {
+function prepare(place: Place, variant: Variant): void {
+  const { folder, port, upstream } = place
   writeReferencePolicy(path.join(folder, 'policies'))
   const config = {
     listen: { port },
@@ -89,13 +103,15 @@ function prepare({ folder, port, upstream }: Place, members: object): void {
     policy: { activation: { tests: false } },
     limits: { unauthenticated: false },
     pools: { chat: { models: ['tiny'], targets: [{ url: `http://127.0.0.1:${upstream}` }] } },
-    ...members,
+    ...variant.members?.(place),
   }
   writeFileSync(path.join(folder, 'gateway.config.json'), JSON.stringify(config))
   const elsewhere = { ...config, identity: { apiKeys: { file: 'elsewhere.json' } } }
   writeFileSync(path.join(folder, 'elsewhere.config.json'), JSON.stringify(elsewhere))
   keys.set(folder, {
-    known: keyIn(folder, '--principal', 'bench', '--roles', 'developer', '--team', 'bench'),
+    known:
+      variant.credential?.(place) ??
+      keyIn(folder, '--principal', 'bench', '--roles', 'developer', '--team', 'bench'),
     forbidden: keyIn(folder, '--principal', 'nobody'),
     // Of the right form, so that it must be looked for.
     denied: keyIn(folder, '--principal', 'stranger', '--config', 'elsewhere.config.json'),
@@ -106,6 +122,28 @@ function keyIn(folder: string, ...args: string[]): string {
   const command = [CLI, 'keys', 'create', '--format', 'json', ...args]
   const text = execFileSync(process.execPath, command, { cwd: folder, encoding: 'utf8' })
   return (JSON.parse(text) as { secret: string }).secret
+}
+
+const issuerAt = (port: number): string => `http://127.0.0.1:${port}`
+
+/** Of one run: nobody else signs with it. */
+const signing = generateKeyPairSync('rsa', { modulusLength: 2048 })
+
+/** @returns The file that its public half was written to. */
+function jwksOf({ folder }: Place): string {
+  const file = path.join(folder, 'jwks.json')
+  const key = { ...signing.publicKey.export({ format: 'jwk' }), kid: 'bench', alg: 'RS256', use: 'sig' }
+  writeFileSync(file, JSON.stringify({ keys: [key] }))
+  return file
+}
+
+function tokenOf({ aux }: Place): string {
+  const encoded = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url')
+  const now = Math.floor(Date.now() / 1000)
+  const who = { sub: 'bench', roles: ['developer'], team: 'bench', kind: 'service' }
+  const claims = { iss: issuerAt(aux), aud: 'bench', iat: now, exp: now + 3600, ...who }
+  const signed = `${encoded({ alg: 'RS256', kid: 'bench' })}.${encoded(claims)}`
+  return `${signed}.${sign('sha256', Buffer.from(signed), signing.privateKey).toString('base64url')}`
 }
 
 /** What is common to both uses of nginx. */
@@ -180,6 +218,26 @@ function hasPeer(name: string): boolean {
 
 export const SYSTEMS: readonly System[] = [
   sallyport('sallyport', 'API keys, the reference policy, its limits, usage, audit log and metrics, all on'),
+  sallyport('sallyport+jwt', 'the same for a caller with a JWT that was seen before', {
+    members: ({ aux }) => ({
+      identity: { jwt: [{ issuer: issuerAt(aux), audience: ['bench'], jwksUri: `${issuerAt(aux)}/jwks` }] },
+    }),
+    beside: place => ({
+      command: process.execPath,
+      args: ['--import', 'tsx', path.join(HERE, 'jwks.ts'), String(place.aux), jwksOf(place)],
+      port: place.aux,
+    }),
+    credential: tokenOf,
+  }),
+  sallyport('sallyport+redis', 'the same with Redis as the store; its CPU time counts too', {
+    missing: () => (has('redis-server') ? undefined : 'there is no redis-server (Debian: redis-server)'),
+    members: ({ aux }) => ({ store: { engine: 'redis', url: `redis://127.0.0.1:${aux}` } }),
+    beside: ({ aux, folder }) => ({
+      command: 'redis-server',
+      args: ['--port', String(aux), '--bind', '127.0.0.1', '--save', '', '--dir', folder],
+      port: aux,
+    }),
+  }),
   {
     name: 'express-hpm',
     about: 'express and http-proxy-middleware, nothing else',
