@@ -62,8 +62,21 @@ export interface RefusalOptions {
   readonly headers?: Readonly<Record<string, string>>
 }
 
+/**
+ * An error that says all there is to say. Where it was made tells nobody anything, and to find that out costs
+ * more than the refusal: it has no stack.
+ */
+export class PlainError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    const { stackTraceLimit } = Error
+    Error.stackTraceLimit = 0
+    super(message, options)
+    Error.stackTraceLimit = stackTraceLimit
+  }
+}
+
 /** `title` is for the caller; `message` and `cause` never leave the process. */
-export class GatewayError extends Error {
+export class GatewayError extends PlainError {
   override readonly name = 'GatewayError'
   readonly status: number
   readonly title: string

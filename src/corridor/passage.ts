@@ -6,7 +6,7 @@ import { GatewayError } from '../contract/errors.ts'
 import { GENERATING } from '../contract/input.schema.ts'
 import type { RequestFacts } from '../contract/request.ts'
 import { parseDuration } from '../contract/units.ts'
-import { rateHeaderList } from '../limits/rate-headers.ts'
+import { rateHeaders } from '../limits/rate-headers.ts'
 import { createUsageFilter } from '../limits/usage-filter.ts'
 import { createUsageReader, type UsageReader } from '../limits/usage-reader.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
@@ -205,7 +205,7 @@ export function createPassage(needs: PassageNeeds): Passage {
     const later = TELLS_WHEN.has(answer.status) && answer.header('retry-after') === undefined
     const headers = answerHeaders(answer.rawHeaders, target.url)
     headers.push('x-request-id', visit.requestId, 'x-decision-id', visit.id)
-    headers.push(...rateHeaderList(visit.standings, visit.now))
+    headers.push(...rateHeaders(visit.standings, visit.now))
     if (later) headers.push('retry-after', '1')
     response.writeHead(answer.status, headers)
     if (streamed) response.flushHeaders()

@@ -239,11 +239,7 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
     }
     recorder.count(visit, outcome, refusal.told.code, refusal.told.status)
     if (visit.response.headersSent) visit.response.destroy()
-    else
-      respondRefusal(visit.request, visit.response, {
-        ...refusal.told,
-        headers: { ...headersOf(visit), ...refusal.told.headers },
-      })
+    else respondRefusal(visit.request, visit.response, refusal.told, headersOf(visit))
   }
 
   return {
@@ -271,9 +267,10 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
   }
 }
 
-/** What every answer to a visit says of it. */
-function headersOf(visit: Visit): Record<string, string> {
-  return { ...visit.names, ...rateHeaders(visit.standings, visit.now) }
+/** What every answer to a visit says of it: names and values in turn. */
+function headersOf(visit: Visit): string[] {
+  const names = ['x-request-id', visit.requestId, 'x-decision-id', visit.id]
+  return visit.standings.length > 0 ? [...names, ...rateHeaders(visit.standings, visit.now)] : names
 }
 
 function outcomeOf(error: unknown, { recorded }: Visit): Outcome {

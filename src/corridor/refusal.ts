@@ -3,13 +3,13 @@
  */
 import { StoreUnavailable } from '../contract/counters.ts'
 import type { Decision } from '../contract/decision.schema.ts'
-import { GatewayError, REFUSALS } from '../contract/errors.ts'
+import { GatewayError, PlainError, REFUSALS } from '../contract/errors.ts'
 import { parseDuration } from '../contract/units.ts'
 import type { PublicRefusal } from '../server/respond.ts'
 import { ClientLeft } from '../upstreams/client-left.ts'
 
 /** The policy said no; everything that the caller is told is in the decision. */
-export class PolicyRefusal extends Error {
+export class PolicyRefusal extends PlainError {
   override readonly name = 'PolicyRefusal'
   constructor(readonly decision: Decision) {
     super('refused by the policy')

@@ -90,11 +90,6 @@ export class Visit implements AbortSignalLike, StopHandle, Rostered {
     readonly revision: Revision | undefined,
   ) {}
 
-  /** Said in every answer. */
-  get names(): Record<string, string> {
-    return { 'x-request-id': this.requestId, 'x-decision-id': this.id }
-  }
-
   /** Charges what the answer took in place of what was reserved: once. */
   settle(): void {
     if (this.#settled || !this.reservation) return

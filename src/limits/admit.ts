@@ -8,7 +8,6 @@ import { type EpochMs, parseDuration } from '../contract/units.ts'
 import { CALENDAR_WINDOWS, type CalendarWindow } from './calendar.ts'
 import type { Window } from './counter.ts'
 import type { Amounts, Claim, Ledger, Reservation, Standing, Taking } from './ledger.ts'
-import { rateHeaders } from './rate-headers.ts'
 
 /** A limit of the decision refused; `standings` are for the audit record. */
 export class LimitRefusal extends GatewayError {
@@ -22,7 +21,6 @@ export class LimitRefusal extends GatewayError {
     super(CODES[claim.unit], `the limit ${claim.name} of ${claim.key} is used up`, {
       title: `Limit ${claim.name}: ${claim.limit} ${claim.unit} ${per(claim.window)}`,
       retryAfterSeconds: fitsAt === undefined ? 1 : Math.max(1, Math.ceil((fitsAt - now) / 1000)),
-      headers: rateHeaders(standings, now),
     })
   }
 }

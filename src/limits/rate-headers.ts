@@ -7,17 +7,8 @@ import type { EpochMs } from '../contract/units.ts'
 import type { Window } from './counter.ts'
 import type { Standing } from './ledger.ts'
 
-/** @returns No headers when there are no limits. */
-export function rateHeaders(standings: readonly Standing[], now: EpochMs): Record<string, string> {
-  const list = rateHeaderList(standings, now)
-  const headers: Record<string, string> = {}
-  for (let index = 0; index < list.length; index += 2)
-    headers[list[index] as string] = list[index + 1] as string
-  return headers
-}
-
-/** @returns Names and values in turn. */
-export function rateHeaderList(standings: readonly Standing[], now: EpochMs): string[] {
+/** @returns Names and values in turn; nothing when there are no limits. */
+export function rateHeaders(standings: readonly Standing[], now: EpochMs): string[] {
   let limits = ''
   let policies = ''
   let isShare = false

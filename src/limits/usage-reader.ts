@@ -81,7 +81,8 @@ function lineReader(): UsageReader {
 }
 
 /** Most servers send a token a piece; one that is empty says who speaks, or why it ended. */
-const PIECE = /"(?:content|reasoning_content|reasoning|thinking|text|response|delta|arguments)":[^\S\n]*"(?!")/g
+const PIECE =
+  /"(?:content|reasoning_content|reasoning|thinking|text|response|delta|arguments)":[^\S\n]*"(?!")/g
 
 /** Lines that have one. */
 function countPieces(lines: string): number {

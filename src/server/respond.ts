@@ -16,38 +16,41 @@ export interface PublicRefusal {
   readonly extra?: object | undefined
 }
 
+/** @param names - What every answer says, names and values in turn. */
 export function respondRefusal(
   request: IncomingMessage,
   response: ServerResponse,
   refusal: PublicRefusal,
+  names: readonly string[],
 ): void {
   const { status, code, message, headers, extra } = refusal
+  const further = [...names]
+  for (const name of Object.keys(headers)) further.push(name, headers[name] as string)
   const retry = refusal.retryAfterSeconds ?? (status === 429 || status === 503 ? 1 : undefined)
-  respondJson(request, response, status, errorBody(code, status, message, extra), {
-    ...headers,
-    ...(retry === undefined ? {} : { 'retry-after': String(Math.max(1, Math.ceil(retry))) }),
-  })
+  if (retry !== undefined) further.push('retry-after', String(Math.max(1, Math.ceil(retry))))
+  respondJson(request, response, status, errorBody(code, status, message, extra), further)
 }
 
-/** @param text - JSON. */
+/** @param text - JSON. @param headers - Names and values in turn. */
 export function respondJson(
   request: IncomingMessage,
   response: ServerResponse,
   status: number,
   text: string,
-  headers: Readonly<Record<string, string>> = {},
+  headers: readonly string[] = [],
 ): void {
   if (response.destroyed) return
-  const bytes = Buffer.from(text, 'utf8')
+  const length = String(Buffer.byteLength(text))
+  const list = ['content-type', 'application/json', 'content-length', length, ...headers]
   const unread = bodyIsLeft(request)
-  response.writeHead(status, {
-    'content-type': 'application/json',
-    'content-length': bytes.length,
-    ...headers,
-    ...(unread ? { connection: 'close' } : {}),
-  })
-  if (unread && !isBrokenOff(request)) endAfterDraining(request, response, bytes)
-  else response.end(bytes)
+  if (unread && !hasConnection(headers)) list.push('connection', 'close')
+  response.writeHead(status, list)
+  if (unread && !isBrokenOff(request)) endAfterDraining(request, response, text)
+  else response.end(text)
+}
+
+function hasConnection(headers: readonly string[]): boolean {
+  return headers.some((name, index) => index % 2 === 0 && name === 'connection')
 }
 
 /** Between two of them a proxy could take the connection for a dead one. */
@@ -60,17 +63,14 @@ const ALIVE_EVERY_MS = 15_000
 export async function respondEvents(
   response: ServerResponse,
   events: AsyncIterable<object>,
-  headers: Readonly<Record<string, string>>,
+  headers: readonly string[],
 ): Promise<void> {
   let alive: NodeJS.Timeout | undefined
   try {
     for await (const event of events) {
       if (!response.headersSent) {
-        response.writeHead(200, {
-          'content-type': 'text/event-stream',
-          'cache-control': 'no-store',
-          ...headers,
-        })
+        const kind = ['content-type', 'text/event-stream', 'cache-control', 'no-store']
+        response.writeHead(200, [...kind, ...headers])
         alive = setInterval(() => response.write(':\n\n'), ALIVE_EVERY_MS).unref()
       }
       response.write(`data: ${JSON.stringify(event)}\n\n`)
@@ -98,14 +98,14 @@ function bodyIsLeft(request: IncomingMessage): boolean {
  * A client that still sends would have its connection reset before it reads the answer, so what it
  * sends is thrown away first, up to a size and a time.
  */
-function endAfterDraining(request: IncomingMessage, response: ServerResponse, bytes: Buffer): void {
+function endAfterDraining(request: IncomingMessage, response: ServerResponse, text: string): void {
   let left = MOST_DRAINED
   const end = (): void => {
     clearTimeout(timer)
     response.end()
   }
   const timer = setTimeout(end, LONGEST_DRAIN_MS)
-  response.write(bytes)
+  response.write(text)
   request.removeAllListeners('data')
   request.on('data', (part: Buffer) => {
     left -= part.length

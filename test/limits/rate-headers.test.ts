@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Claim, Standing } from '../../src/limits/ledger.ts'
-import { rateHeaders } from '../../src/limits/rate-headers.ts'
+import { rateHeaders as list } from '../../src/limits/rate-headers.ts'
 
 const NOON = Date.parse('2026-01-01T12:00:00Z')
 
@@ -20,6 +20,12 @@ function standing(
     ...members,
   }
   return { claim, remaining, resetsAt: resetsInMs === undefined ? undefined : NOON + resetsInMs }
+}
+
+function rateHeaders(...args: Parameters<typeof list>): Record<string, string> {
+  const turns = list(...args)
+  const names = turns.filter((_, index) => index % 2 === 0)
+  return Object.fromEntries(names.map((name, index) => [name, turns[2 * index + 1] as string]))
 }
 
 describe('rateHeaders', () => {

@@ -18,7 +18,7 @@ async function answer(handle: http.RequestListener, init: RequestInit = {}): Pro
   return fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`, init)
 }
 const refused = (members: Partial<PublicRefusal>) =>
-  answer((request, response) => respondRefusal(request, response, { ...REFUSAL, ...members }))
+  answer((request, response) => respondRefusal(request, response, { ...REFUSAL, ...members }, []))
 
 describe('a refusal', () => {
   it('is an error in the form of OpenAI', async () => {
