@@ -28,13 +28,14 @@ export function callerOf(
     'api-key': headers.get('api-key'),
     certificate,
   }
+  if (!attempts) return identify(credentials, now, methods, async () => {})
   const admitWork = async (): Promise<void> => {
-    const wait = await attempts?.wait(addressGroup(facts.clientIp))
+    const wait = await attempts.wait(addressGroup(facts.clientIp))
     if (wait !== undefined) throw tooMany(wait)
   }
   const failed = async (error: unknown): Promise<never> => {
     if (!isFailedAttempt(error)) throw error
-    const wait = await attempts?.count(addressGroup(facts.clientIp))
+    const wait = await attempts.count(addressGroup(facts.clientIp))
     throw wait === undefined ? error : tooMany(wait, error)
   }
   try {

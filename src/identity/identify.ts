@@ -61,9 +61,9 @@ export function identify(
   const principals: Principal[] = certified ? [certified] : []
   for (const secret of secrets) {
     const principal = knownBy(methods.known, secret, now)
-    if (!principal && methods.asked.length > 0) return askedFor(secrets, now, methods, admitWork, certified)
-    if (!principal) throw unauthenticated(NOT_GOOD)
-    principals.push(principal)
+    if (principal) principals.push(principal)
+    else if (methods.asked.length === 0 || isOurs(secret)) throw unauthenticated(NOT_GOOD)
+    else return askedFor(secrets, now, methods, admitWork, certified)
   }
   return theOne(principals)
 }
@@ -90,14 +90,18 @@ async function askedAbout(
   asked: readonly Asked[],
   admitWork: () => Promise<void>,
 ): Promise<Principal | undefined> {
-  // One of our own keys, and the keyring does not know it: nobody else is shown it.
-  if (secret.startsWith('slp_')) return undefined
+  if (isOurs(secret)) return undefined
   await admitWork()
   for (const method of asked) {
     const answer = method(secret, now)
     if (answer) return answer
   }
   return undefined
+}
+
+/** One of our own keys: if the keyring does not know it nobody does, and nobody else is shown it. */
+function isOurs(secret: string): boolean {
+  return secret.startsWith('slp_')
 }
 
 function knownBy(known: readonly Known[], secret: string, now: EpochMs): Principal | undefined {
