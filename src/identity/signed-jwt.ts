@@ -1,19 +1,8 @@
 /**
- * Signed JWTs: their signature, and the claims that every one has. The one door of `jose`.
+ * Signed JWTs: their signature, and the claims that every one has. The one door of `jose`, which is loaded
+ * once there is a token to read or to make.
  */
-import {
-  calculateJwkThumbprint,
-  createLocalJWKSet,
-  errors,
-  exportJWK,
-  generateKeyPair,
-  importJWK,
-  type JSONWebKeySet,
-  type JWK,
-  type JWTVerifyOptions,
-  jwtVerify,
-  SignJWT,
-} from 'jose'
+import type { JSONWebKeySet, JWK, JWTVerifyOptions } from 'jose'
 import type { EpochMs } from '../contract/units.ts'
 import type { Claims } from './claims.ts'
 import type { PublicJwk } from './public-keys.ts'
@@ -33,10 +22,14 @@ export interface JwtVerifier {
   verify(jwt: string, now: EpochMs): Promise<Claims | 'unknown_key' | undefined>
 }
 
-type Key = Awaited<ReturnType<ReturnType<typeof createLocalJWKSet>>>
+type Library = typeof import('jose')
+type Set = ReturnType<Library['createLocalJWKSet']>
+type Key = Awaited<ReturnType<Set>>
+
+const load = (): Promise<Library> => import('jose')
 
 export function createJwtVerifier(keys: readonly PublicJwk[], expected: JwtExpectations): JwtVerifier {
-  const set = createLocalJWKSet({ keys } as unknown as JSONWebKeySet)
+  let made: Set | undefined
   // Keys of a PEM file have no name, so the name that a token gives says nothing.
   const nameless = keys.every(key => key.kid === undefined)
   const options = (now: EpochMs): JWTVerifyOptions => ({
@@ -49,6 +42,9 @@ export function createJwtVerifier(keys: readonly PublicJwk[], expected: JwtExpec
   })
 
   async function verify(jwt: string, now: EpochMs): Promise<Claims | 'unknown_key' | undefined> {
+    const { createLocalJWKSet, errors, jwtVerify } = await load()
+    made ??= createLocalJWKSet({ keys } as unknown as JSONWebKeySet)
+    const set = made
     let named = false
     try {
       const { payload } = await jwtVerify(
@@ -73,6 +69,7 @@ export function createJwtVerifier(keys: readonly PublicJwk[], expected: JwtExpec
     now: EpochMs,
     candidates: AsyncIterable<Key>,
   ): Promise<Claims | 'unknown_key' | undefined> {
+    const { errors, jwtVerify } = await load()
     for await (const key of candidates) {
       try {
         return (await jwtVerify(jwt, key, options(now))).payload
@@ -95,6 +92,7 @@ export interface SigningKey {
 
 /** An Ed25519 key, named after its thumbprint (RFC 7638). */
 export async function newSigningKey(): Promise<SigningKey> {
+  const { calculateJwkThumbprint, exportJWK, generateKeyPair } = await load()
   const pair = await generateKeyPair('EdDSA', { crv: 'Ed25519', extractable: true })
   const jwk = await exportJWK(pair.publicKey)
   const kid = await calculateJwkThumbprint(jwk)
@@ -104,6 +102,7 @@ export async function newSigningKey(): Promise<SigningKey> {
 
 /** @param claims - All of them, `iss` and `exp` included. */
 export async function signJwt(key: SigningKey, type: string, claims: Claims): Promise<string> {
+  const { importJWK, SignJWT } = await load()
   const signing = await importJWK(key.private as JWK, 'EdDSA')
   return new SignJWT({ ...claims })
     .setProtectedHeader({ alg: 'EdDSA', typ: type, kid: key.kid })

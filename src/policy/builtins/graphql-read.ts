@@ -1,7 +1,8 @@
 /**
  * GraphQL read: the only door to `graphql`: text to documents, and queries held against a schema.
  */
-import * as library from 'graphql'
+import { createRequire } from 'node:module'
+import type * as GraphQL from 'graphql'
 import { BuiltinError } from './builtin.ts'
 import {
   type Argument,
@@ -18,6 +19,14 @@ import {
   type Value,
   type Variable,
 } from './graphql-ast.ts'
+
+let loaded: typeof GraphQL | undefined
+
+/** Loaded once a policy needs it, which is seldom: it would take a tenth of the time to start. */
+function library(): typeof GraphQL {
+  loaded ??= createRequire(import.meta.url)('graphql') as typeof GraphQL
+  return loaded
+}
 
 /** @throws BuiltinError */
 export function readQuery(text: string): QueryDocument {
@@ -64,8 +73,8 @@ export function readSchema(text: string): SchemaDocument {
         Locations: node.locations.map(({ value }) => value),
         IsRepeatable: node.repeatable,
       })
-    } else if (library.isTypeDefinitionNode(node)) document.Definitions.push(definition(node))
-    else if (library.isTypeExtensionNode(node)) document.Extensions.push(definition(node))
+    } else if (library().isTypeDefinitionNode(node)) document.Definitions.push(definition(node))
+    else if (library().isTypeExtensionNode(node)) document.Extensions.push(definition(node))
     else throw new BuiltinError(`Unexpected ${node.kind} in GraphQL schema`)
   }
   return document
@@ -75,31 +84,31 @@ export function readSchema(text: string): SchemaDocument {
 export function queryFits(schemaText: string, queryText: string): boolean {
   if (BLANK.test(queryText)) return true
   try {
-    const built = library.buildSchema(schemaText, { assumeValid: true, assumeValidSDL: true })
-    const query = library.parse(queryText, { allowLegacyFragmentVariables: true })
+    const built = library().buildSchema(schemaText, { assumeValid: true, assumeValidSDL: true })
+    const query = library().parse(queryText, { allowLegacyFragmentVariables: true })
     const rootless = query.definitions.some(
       node => node.kind === 'OperationDefinition' && !built.getRootType(node.operation),
     )
-    return !rootless && library.validate(built, query).length === 0
+    return !rootless && library().validate(built, query).length === 0
   } catch (cause) {
-    if (cause instanceof library.GraphQLError) return false
+    if (cause instanceof library().GraphQLError) return false
     throw cause
   }
 }
 
-/** Nothing but what GraphQL passes over: an empty document, which is none to the library. */
+/** Nothing but what GraphQL passes over: an empty document, which is none to the library(). */
 const BLANK = /^(?:[\ufeff\s,]|#[^\r\n]*)*$/
 
-function definitionsIn(text: string): readonly library.DefinitionNode[] {
+function definitionsIn(text: string): readonly GraphQL.DefinitionNode[] {
   if (BLANK.test(text)) return []
   try {
-    return library.parse(text, { allowLegacyFragmentVariables: true, noLocation: true }).definitions
+    return library().parse(text, { allowLegacyFragmentVariables: true, noLocation: true }).definitions
   } catch (cause) {
     throw new BuiltinError(cause instanceof Error ? cause.message : String(cause), { cause })
   }
 }
 
-function variable(node: library.VariableDefinitionNode): Variable {
+function variable(node: GraphQL.VariableDefinitionNode): Variable {
   return {
     Variable: node.variable.name.value,
     Type: type(node.type),
@@ -109,7 +118,7 @@ function variable(node: library.VariableDefinitionNode): Variable {
   }
 }
 
-function selections(set: library.SelectionSetNode | undefined): Selection[] {
+function selections(set: GraphQL.SelectionSetNode | undefined): Selection[] {
   return (set?.selections ?? []).map((node): Selection => {
     if (node.kind === 'FragmentSpread') return { Name: node.name.value, Directives: directives(node) }
     const inner = { Directives: directives(node), SelectionSet: selections(node.selectionSet) }
@@ -121,7 +130,7 @@ function selections(set: library.SelectionSetNode | undefined): Selection[] {
 }
 
 function directives(node: {
-  readonly directives?: readonly library.DirectiveNode[] | undefined
+  readonly directives?: readonly GraphQL.DirectiveNode[] | undefined
 }): Directive[] {
   return (node.directives ?? []).map(directive => ({
     Name: directive.name.value,
@@ -131,12 +140,12 @@ function directives(node: {
 }
 
 function callArguments(node: {
-  readonly arguments?: readonly library.ArgumentNode[] | undefined
+  readonly arguments?: readonly GraphQL.ArgumentNode[] | undefined
 }): Argument[] {
   return (node.arguments ?? []).map(({ name, value: given }) => ({ Name: name.value, Value: value(given) }))
 }
 
-function value(node: library.ValueNode): Value {
+function value(node: GraphQL.ValueNode): Value {
   const leaf = (Kind: number, Raw: string): Value => ({ Raw, Kind, ExpectedTypeHasDefault: false })
   switch (node.kind) {
     case 'Variable':
@@ -166,17 +175,17 @@ function value(node: library.ValueNode): Value {
   }
 }
 
-function withDefault(node: library.ValueNode | undefined): { DefaultValue?: Value } {
+function withDefault(node: GraphQL.ValueNode | undefined): { DefaultValue?: Value } {
   return node ? { DefaultValue: value(node) } : {}
 }
 
-function type(node: library.TypeNode): Type {
+function type(node: GraphQL.TypeNode): Type {
   if (node.kind === 'NonNullType') return { ...type(node.type), NonNull: true }
   if (node.kind === 'ListType') return { NamedType: '', Elem: type(node.type), NonNull: false }
   return { NamedType: node.name.value, NonNull: false }
 }
 
-function schema(node: library.SchemaDefinitionNode | library.SchemaExtensionNode): SchemaDefinition {
+function schema(node: GraphQL.SchemaDefinitionNode | GraphQL.SchemaExtensionNode): SchemaDefinition {
   return {
     Description: ('description' in node && node.description?.value) || '',
     Directives: directives(node),
@@ -196,7 +205,7 @@ const KINDS: Record<string, Definition['Kind']> = {
   InputObject: 'INPUT_OBJECT',
 }
 
-function definition(node: library.TypeDefinitionNode | library.TypeExtensionNode): Definition {
+function definition(node: GraphQL.TypeDefinitionNode | GraphQL.TypeExtensionNode): Definition {
   return {
     Kind: KINDS[node.kind.replace(/Type(?:Definition|Extension)$/, '')] as Definition['Kind'],
     Description: ('description' in node && node.description?.value) || '',
@@ -217,7 +226,7 @@ function definition(node: library.TypeDefinitionNode | library.TypeExtensionNode
   }
 }
 
-function field(node: library.FieldDefinitionNode | library.InputValueDefinitionNode): FieldDefinition {
+function field(node: GraphQL.FieldDefinitionNode | GraphQL.InputValueDefinitionNode): FieldDefinition {
   if (node.kind === 'InputValueDefinition') return input(node)
   return {
     Description: node.description?.value ?? '',
@@ -228,7 +237,7 @@ function field(node: library.FieldDefinitionNode | library.InputValueDefinitionN
   }
 }
 
-function input(node: library.InputValueDefinitionNode): ArgumentDefinition {
+function input(node: GraphQL.InputValueDefinitionNode): ArgumentDefinition {
   return {
     Description: node.description?.value ?? '',
     Name: node.name.value,
