@@ -104,6 +104,7 @@ export async function connectRedis(
       commands.defineCommand(script.name, { lua: script.text })
     }
     const command = commands as unknown as Record<string, (...args: RedisValue[]) => Promise<Reply>>
+    leaveTogether()
     try {
       const answer = command[script.name]?.(keys.length, ...keys, ...values) as Promise<Reply>
       return await inTime(answer, answerWithinMs)
@@ -112,6 +113,20 @@ export async function connectRedis(
       tell(false, unavailable)
       throw unavailable
     }
+  }
+
+  let held: Redis['stream'] | undefined
+
+  /** What is asked in one turn of the event loop is written at its end: a write costs more than the question. */
+  function leaveTogether(): void {
+    const { stream } = commands
+    if (held === stream || !stream?.writable) return
+    held = stream
+    stream.cork()
+    setImmediate(() => {
+      held = undefined
+      stream.uncork()
+    })
   }
 
   /** What others write is told in messages: without them this gateway must not think that it knows. */
