@@ -12,11 +12,11 @@ import type { Principal } from '../contract/input.schema.ts'
 import type { EpochMs } from '../contract/units.ts'
 import { type AccessApi, createAccessApi, GRANT_METHOD } from '../corridor/access-api.ts'
 import type { PipelineGrants } from '../corridor/pipeline.ts'
-import { createFailedAttempts } from '../identity/attempts.ts'
 import { createGrantTokens, type GrantTokens, type KeptKey } from '../identity/grant-tokens.ts'
 import { newId } from '../server/ids.ts'
 import { type Store, StoreUnavailable } from '../store/store.ts'
 import type { OperatorLog } from '../telemetry/operator-log.ts'
+import type { AttemptsOf } from './settings.ts'
 
 export interface GatewayAccess {
   readonly access: Access
@@ -35,6 +35,7 @@ export interface GatewayAccessNeeds {
   now(): EpochMs
   steady(): number
   confirmedAt(): EpochMs | undefined
+  readonly attemptsOf: AttemptsOf
   /** Resolves when it is in the audit log. */
   write(event: string, facts: object): Promise<void>
   onEnded(grant: EndedGrant): void
@@ -102,7 +103,7 @@ export function openAccess(needs: GatewayAccessNeeds): GatewayAccess {
       access,
       now,
       confirmedAt: needs.confirmedAt,
-      calls: createFailedAttempts(MOST_CALLS_A_MINUTE, 60_000),
+      calls: needs.attemptsOf('access', MOST_CALLS_A_MINUTE, 60_000),
       after,
       mint: ({ principal }, grant) => tokens.mint({ ...grant, principal: principal.id }),
     }),

@@ -18,6 +18,7 @@ import type { Metrics } from '../telemetry/metrics.ts'
 import type { OperatorLog } from '../telemetry/operator-log.ts'
 import type { Pools } from '../upstreams/pools.ts'
 import type { Watcher } from '../watcher.ts'
+import type { Closing } from './closing.ts'
 import { compileAside } from './compile-aside.ts'
 import { openPolicySource, type PolicySourceNeeds, shownSource } from './policy-source.ts'
 
@@ -42,8 +43,21 @@ export interface Policy extends Activation {
   watch(): Watcher
 }
 
+export interface OwnPolicies {
+  readonly policy: Policy
+  readonly candidate: Policy | undefined
+}
+
 /** @param shown - How the policy's path is written in findings. */
-export function openPolicy(needs: PoliciesNeeds, shown: string): Policy {
+export function openPolicies(needs: PoliciesNeeds, shown: string, closing: Closing): OwnPolicies {
+  const { candidate } = needs.config.policy
+  return {
+    policy: closing.add(openPolicy(needs, shown)),
+    candidate: candidate && closing.add(openCandidate(needs, candidate.path)),
+  }
+}
+
+function openPolicy(needs: PoliciesNeeds, shown: string): Policy {
   const { log, metrics, record, stateFolder } = needs
   const source = { path: needs.config.policy.path, shown: shownSource(shown), stateFolder }
   const gate = replayGate(needs.config)
@@ -73,7 +87,7 @@ export function openPolicy(needs: PoliciesNeeds, shown: string): Policy {
 }
 
 /** Never in force, so its attempts are the operator's business and not the audit log's. */
-export function openCandidate(needs: PoliciesNeeds, path: string): Policy {
+function openCandidate(needs: PoliciesNeeds, path: string): Policy {
   const { log } = needs
   const source = { path, shown: shownSource(path), stateFolder: undefined }
   return policyOf(needs, source, ({ outcome, revision, diagnostics, steps }) => {
