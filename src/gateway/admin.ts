@@ -30,6 +30,8 @@ export interface AdminNeeds
   readonly access: Access
   readonly usage: UsageBook
   now(): number
+  /** Where others decide by the policy, too: when all of them do. */
+  settled?(): Promise<void>
   /** Resolves when the event is in the audit log. @throws GatewayError `audit_unavailable` */
   record(event: string, facts: object): Promise<void>
 }
@@ -49,7 +51,11 @@ export function openAdmin(needs: AdminNeeds): Admin {
       await policy.reload()
       return policy.status()
     },
-    rollbackPolicy: revision => rollBack(policy, revision),
+    async rollbackPolicy(revision) {
+      const answer = rollBack(policy, revision)
+      await needs.settled?.()
+      return answer
+    },
     audited: record,
     access: createAccessOperator({ access, policy, now, record }),
   })

@@ -31,7 +31,7 @@ export interface TargetState {
   /** As configured, without credentials and without a trailing slash: fit to be shown. */
   readonly url: string
   inFlight: number
-  /** How many of its slots are dealt out to this process; Infinity where all are. */
+  /** Where its slots are dealt out among several, how many are here; Infinity where all are. */
   allowance: number
   /** Requests that it works on for other workers, as they told last. */
   elsewhere: number
@@ -143,7 +143,10 @@ export function slotsOf(target: Target, now: number): number {
 }
 
 export function hasSlot(target: Target, now: number): boolean {
-  return loadOf(target, now) < slotsOf(target, now) && target.state.inFlight < target.state.allowance
+  const { slots, state } = target
+  return (
+    loadOf(target, now) < slotsOf(target, now) && (slots === undefined || state.inFlight < state.allowance)
+  )
 }
 
 export function freshReading({ reading }: TargetState, now: number): Reading | undefined {
