@@ -10,6 +10,7 @@ import { VERSION } from '../version.ts'
 import type { Watcher } from '../watcher.ts'
 import { openAdmin } from './admin.ts'
 import { type Closing, createClosing } from './closing.ts'
+import { closeLeftLogs } from './left-logs.ts'
 import { openPolicies } from './policies.ts'
 import { nearestEnd } from './seeing.ts'
 import { openServing } from './serving.ts'
@@ -62,10 +63,11 @@ async function open(options: GatewayOptions, closing: Closing): Promise<Gateway>
   const { config, log } = options
   const now = options.now ?? Date.now
   const origin = Date.now() - performance.now()
+  const stateFolder = path.resolve(options.stateFolder ?? '.sallyport')
   const serving = await openServing({
     config,
     log,
-    stateFolder: path.resolve(options.stateFolder ?? '.sallyport'),
+    stateFolder,
     attemptsOf: (_counter, limit, windowMs) => createFailedAttempts(limit, windowMs),
     openPolicies: needs => openPolicies(needs, options.policyShownAs ?? config.policy.path, closing),
     now,
@@ -74,6 +76,7 @@ async function open(options: GatewayOptions, closing: Closing): Promise<Gateway>
     closing,
   })
   const { metrics, pulse, jit, record } = serving
+  await closeLeftLogs({ config, log, metrics, stateFolder, now, random: Math.random }, 0)
   const { policy, candidate } = serving.policies
   const admin = openAdmin({
     config: config.admin,

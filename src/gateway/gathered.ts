@@ -27,7 +27,7 @@ export interface Gathered {
 }
 
 export interface GatheredNeeds {
-  readonly team: Pick<Team, 'gather'>
+  readonly team: Pick<Team, 'all' | 'gather'>
   /** Take what is gathered. */
   readonly journal: Journal
   readonly pulse: Pulse
@@ -107,12 +107,10 @@ export function createGathered({ team, journal, pulse, now, every }: GatheredNee
     },
     async metrics(own) {
       const answers = await team.gather(mate => mate.wire.ask('metrics'))
-      const fresh = answers.map(({ mate, answer }) => {
-        const families = readFamilies(answer)
-        readOf(mate).families = families
-        return families
-      })
-      return familiesText(mergeFamilies([readFamilies(own), ...fresh, retired]))
+      for (const { mate, answer } of answers) readOf(mate).families = readFamilies(answer)
+      // Of who does not answer in time, what it told last: what is counted must not seem to shrink.
+      const told = team.all().map(mate => readOf(mate).families)
+      return familiesText(mergeFamilies([readFamilies(own), ...told, retired]))
     },
     async limits() {
       const answers = await team.gather(mate => mate.wire.ask('limits'))

@@ -119,6 +119,7 @@ async function open(options: PrimaryOptions, closing: Closing): Promise<SharedGa
       log.error('worker_given_up', { worker: mate.number, pid: mate.pid, message: why.message })
       crew.kill(mate.number)
     },
+    onChanged: id => jit.look(id),
     onEnded: mate => gathered.left(mate),
     after: ms => new Promise(resolve => void setTimeout(resolve, ms).unref()),
   })
@@ -137,6 +138,7 @@ async function open(options: PrimaryOptions, closing: Closing): Promise<SharedGa
       steady,
       confirmedAt: policy.confirmedAt,
       attemptsOf: (_counter, limit, windowMs) => createFailedAttempts(limit, windowMs),
+      echo: team.echo,
       write: recorded,
       onEnded: () => {},
       webhooks: config.access.webhooks,

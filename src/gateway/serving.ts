@@ -53,6 +53,8 @@ export interface ServingNeeds<P extends Policies> extends Pick<UpstreamsNeeds, '
   /** Of each decision's record, besides its own. */
   readonly labels?: Readonly<Record<string, string>>
   readonly attemptsOf: AttemptsOf
+  /** Where others know of a change of access only later: has them look at it. Never rejects. */
+  echo?(id: string): Promise<void>
   openPolicies(needs: PoliciesNeeds): P
   now(): number
   /** Milliseconds on a clock that does not go back. */
@@ -130,6 +132,7 @@ export async function openServing<P extends Policies>(needs: ServingNeeds<P>): P
       steady,
       confirmedAt: policy.confirmedAt,
       attemptsOf: needs.attemptsOf,
+      ...(needs.echo && { echo: needs.echo }),
       write: recorded,
       onEnded: grant => pipeline.grantEnded(grant),
       webhooks: config.access.webhooks,

@@ -41,6 +41,8 @@ export interface Team {
   hold(handed: HandedPolicy): Promise<void>
   /** As `hold`, with a config. */
   configure(config: GatewayConfig): Promise<void>
+  /** Has all look at a request for access that was changed; one that does not in time learns of it later. Never rejects. */
+  echo(id: string): Promise<void>
   /** Tells each what runs with the others. */
   tellLoads(): void
   tellConfirmed(at: number): void
@@ -52,6 +54,8 @@ export interface TeamNeeds {
   beginning(number: number): Omit<Beginning, 'slots' | 'workers'>
   attemptsOf(counter: string, limit: number, windowMs: number): FailedAttempts
   onEnded(mate: Teammate): void
+  /** A worker changed this request for access. */
+  onChanged(id: string): Promise<void>
   /** It cannot do as it should. */
   onGivenUp(mate: Teammate, why: Error): void
   /** Resolves after so many milliseconds. */
@@ -86,7 +90,7 @@ export function createTeam(needs: TeamNeeds): Team {
   function join(number: number, process: WorkerProcess): Member {
     const wire = createWire<WorkerAnswers, WorkerNotices, PrimaryAnswers, PrimaryNotices>(
       process,
-      { seek: urls => shares.seek(number, urls), attempt },
+      { seek: urls => shares.seek(number, urls), attempt, changed: id => echo(id, number) },
       {
         gave: ({ url, slots }) => shares.gave(number, url, slots),
         rest: urls => shares.rest(number, urls),
@@ -139,6 +143,13 @@ export function createTeam(needs: TeamNeeds): Team {
     }
   }
 
+  async function echo(id: string, by?: number): Promise<void> {
+    const others = begun().filter(({ number }) => number !== by)
+    const looks = others.map(({ wire }) => wire.ask('look', id))
+    if (by !== undefined) looks.push(needs.onChanged(id))
+    await Promise.all(looks.map(look => within(LONGEST_ANSWER_MS, look).catch(() => {})))
+  }
+
   const begun = (): Teammate[] => [...mates.values()].filter(mate => mate.begun)
 
   /** Who does not do it is no part of the team any more. Never rejects. */
@@ -174,6 +185,7 @@ export function createTeam(needs: TeamNeeds): Team {
         await mate.wire.ask('hold', handed)
         if (handed.role === 'policy') mate.revision = handed.id
       }),
+    echo: id => echo(id),
     configure: config => haveAll(mate => mate.wire.ask('configure', config)),
     tellLoads() {
       if (!loadsChanged) return

@@ -55,6 +55,8 @@ export function runWorker(needs: WorkerNeeds): void {
   let serving: Serving<HandedPolicies> | undefined
   let shares: ShareHolder | undefined
   let workers = 1
+  /** What came after that with which it began. */
+  let latest: GatewayConfig | undefined
   let telling: NodeJS.Timeout | undefined
   let toldLast = ''
 
@@ -63,7 +65,10 @@ export function runWorker(needs: WorkerNeeds): void {
     {
       begin,
       hold: handed => hold(handed),
-      configure: next => serving?.configure(ownConfig(next, number, workers, workerLog)),
+      configure(next) {
+        latest = ownConfig(next, number, workers, workerLog)
+        serving?.configure(latest)
+      },
       status() {
         const { candidate, pools, store, audit } = here().status()
         const revision = policies?.policy.current()?.id ?? null
@@ -73,6 +78,7 @@ export function runWorker(needs: WorkerNeeds): void {
       limits: async () => nearestEnd(await here().pipeline.standings()),
       decisions: from => here().journal.since(from),
       seconds: from => here().pulse.counts(from),
+      look: async id => serving?.jit.look(id),
       recall: order => shares?.recall(order) ?? 0,
       async stop({ hurry }) {
         await serving?.drain([], hurry)
@@ -117,6 +123,8 @@ export function runWorker(needs: WorkerNeeds): void {
       stateFolder: order.stateFolder,
       labels: { worker: String(number) },
       attemptsOf,
+      // A primary that does not answer is gone, and this worker with it.
+      echo: id => wire.ask('changed', id).catch(() => {}),
       openPolicies: () => policies as HandedPolicies,
       shares,
       queuedElsewhere: pool => queued.get(pool) ?? 0,
@@ -127,6 +135,7 @@ export function runWorker(needs: WorkerNeeds): void {
     })
     serving = opened
     opened.upstreams.configure(config.pools)
+    if (latest) opened.configure(latest)
     await opened.jit.open()
     const port = await opened.listen(order.port)
     const revision = policies.policy.current()?.id ?? null

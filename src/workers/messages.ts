@@ -20,6 +20,8 @@ export interface WorkerAnswers {
   decisions(from: number): { readonly records: readonly string[]; readonly next: number }
   /** Of seconds from this one on that are over. */
   seconds(from: number): readonly SecondCounts[]
+  /** Another one changed this request for access. */
+  look(id: string): Promise<void>
   /** Gives back slots that nothing runs on. @returns How many. */
   recall(order: Recall): number
   /** @returns When nothing runs, and all is on record. */
@@ -41,6 +43,8 @@ export interface WorkerNotices {
 export interface PrimaryAnswers {
   /** Slots of these targets are wanted. @returns When others have given what they can spare. */
   seek(urls: readonly string[]): Promise<void>
+  /** A request for access was changed. @returns When all others know. */
+  changed(id: string): Promise<void>
   /** @returns Seconds to wait, after too many. */
   attempt(attempt: Attempt): Promise<number | undefined>
 }
