@@ -181,6 +181,9 @@ export function runWorker(needs: WorkerNeeds): void {
       queued: Object.fromEntries(pools.all().map(({ name }) => [name, places.queued(name)])),
       checks: { audit, targets, store },
     }
+    // Who asked while another did may have left the last word to nobody.
+    if (Object.values(load.queued).every(count => count === 0))
+      shares?.rest(pools.all().flatMap(({ targets }) => targets))
     const text = JSON.stringify(load)
     if (text !== toldLast) wire.tell('load', load)
     toldLast = text

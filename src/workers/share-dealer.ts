@@ -77,9 +77,26 @@ export function createShareDealer({ workers, after }: ShareDealerNeeds): ShareDe
       if (next === undefined) break
       grant(deal, next)
     }
-    if (deal.hungry.size > 0 || freeOf(deal) < 0) return
+    if (deal.hungry.size > 0 || freeOf(deal) < 0) {
+      press(deal)
+      return
+    }
     for (const worker of deal.recalled) hands.get(worker)?.keep(deal.url)
     deal.recalled.clear()
+  }
+
+  /** While somebody waits, each other one who has something is to know it. */
+  function press(deal: Deal): void {
+    const isWanted = (worker: number): boolean => [...deal.hungry].some(other => other !== worker)
+    const holders = [...hands].filter(([worker]) => heldOf(deal, worker) > 0 && !deal.recalled.has(worker))
+    for (const [worker, hand] of holders) if (isWanted(worker)) void ask(deal, worker, hand)
+  }
+
+  async function ask(deal: Deal, worker: number, hand: Hand): Promise<void> {
+    deal.recalled.add(worker)
+    // One that is gone has given all back already.
+    const slots = await hand.recall({ url: deal.url, fair: deal.limit / workers }).catch(() => 0)
+    if (slots > 0 && hands.get(worker) === hand && deals.get(deal.url) === deal) takeBack(deal, worker, slots)
   }
 
   function takeBack(deal: Deal, worker: number, slots: number): void {
@@ -89,17 +106,8 @@ export function createShareDealer({ workers, after }: ShareDealerNeeds): ShareDe
 
   /** @param except - Who seeks. */
   async function recall(deal: Deal, except?: number): Promise<void> {
-    const fair = deal.limit / workers
-    const asked = [...hands].filter(([worker]) => worker !== except && heldOf(deal, worker) > 0)
-    await Promise.all(
-      asked.map(async ([worker, hand]) => {
-        deal.recalled.add(worker)
-        // One that is gone has given all back already.
-        const slots = await hand.recall({ url: deal.url, fair }).catch(() => 0)
-        if (slots > 0 && hands.get(worker) === hand && deals.get(deal.url) === deal)
-          takeBack(deal, worker, slots)
-      }),
-    )
+    const holders = [...hands].filter(([worker]) => worker !== except && heldOf(deal, worker) > 0)
+    await Promise.all(holders.map(([worker, hand]) => ask(deal, worker, hand)))
   }
 
   return {
