@@ -11,7 +11,7 @@ import type { Status } from '../contract/seen.ts'
 import { parseDuration, parseSize } from '../contract/units.ts'
 import { createMasking } from '../corridor/masking.ts'
 import { createPassage } from '../corridor/passage.ts'
-import { createPipeline, type Pipeline } from '../corridor/pipeline.ts'
+import { createPipeline, type Pipeline, type PipelineNeeds } from '../corridor/pipeline.ts'
 import { createRecorder } from '../corridor/recorder.ts'
 import { type CandidateNeeds, createCandidate } from '../policy/candidate.ts'
 import type { Revision } from '../policy/revision.ts'
@@ -53,6 +53,7 @@ export interface ServingNeeds<P extends Policies> extends Pick<UpstreamsNeeds, '
   /** Of each decision's record, besides its own. */
   readonly labels?: Readonly<Record<string, string>>
   readonly attemptsOf: AttemptsOf
+  readonly namedElsewhere?: NonNullable<PipelineNeeds['namedElsewhere']>
   /** Where others know of a change of access only later: has them look at it. Never rejects. */
   echo?(id: string): Promise<void>
   openPolicies(needs: PoliciesNeeds): P
@@ -73,7 +74,7 @@ export interface Serving<P extends Policies> {
   readonly shared: SharedState
   readonly jit: GatewayAccess
   readonly audit: AuditLog
-  readonly pipeline: Pick<Pipeline, 'standings'>
+  readonly pipeline: Pick<Pipeline, 'named' | 'standings'>
   readonly upstreams: Upstreams
   /** Resolves when the event is in the audit log. @throws GatewayError `audit_unavailable` */
   record(event: string, facts?: object): Promise<void>
@@ -192,6 +193,7 @@ export async function openServing<P extends Policies>(needs: ServingNeeds<P>): P
     accessApi: jit.api,
     grants: jit.grants,
     proxies,
+    ...(needs.namedElsewhere && { namedElsewhere: needs.namedElsewhere }),
     settings: settings.current,
   })
 

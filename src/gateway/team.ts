@@ -36,7 +36,9 @@ export interface Team {
   join(number: number, process: WorkerProcess): Member
   all(): readonly Teammate[]
   /** What each that is ready answers within a moment; who does not is left out. */
-  gather<T>(ask: (mate: Teammate) => Promise<T>): Promise<readonly { mate: Teammate; answer: T }[]>
+  gather<T>(
+    ask: (mate: Teammate) => Promise<T | undefined>,
+  ): Promise<readonly { mate: Teammate; answer: T }[]>
   /** Has all of them decide by it. Who cannot is given up. Never rejects. */
   hold(handed: HandedPolicy): Promise<void>
   /** As `hold`, with a config. */
@@ -90,7 +92,15 @@ export function createTeam(needs: TeamNeeds): Team {
   function join(number: number, process: WorkerProcess): Member {
     const wire = createWire<WorkerAnswers, WorkerNotices, PrimaryAnswers, PrimaryNotices>(
       process,
-      { seek: urls => shares.seek(number, urls), attempt, changed: id => echo(id, number) },
+      {
+        seek: urls => shares.seek(number, urls),
+        attempt,
+        changed: id => echo(id, number),
+        async named(principal) {
+          const told = await gather(other => (other === mate ? NOTHING : other.wire.ask('named', principal)))
+          return told.map(({ answer }) => answer)
+        },
+      },
       {
         gave: ({ url, slots }) => shares.gave(number, url, slots),
         rest: urls => shares.rest(number, urls),
@@ -150,6 +160,17 @@ export function createTeam(needs: TeamNeeds): Team {
     await Promise.all(looks.map(look => within(LONGEST_ANSWER_MS, look).catch(() => {})))
   }
 
+  async function gather<T>(ask: (mate: Teammate) => Promise<T | undefined>) {
+    const ready = [...mates.values()].filter(mate => mate.ready)
+    const answers = await Promise.all(
+      ready.map(async mate => {
+        const answer = await within(LONGEST_ANSWER_MS, ask(mate)).catch(() => undefined)
+        return answer === undefined ? [] : [{ mate, answer }]
+      }),
+    )
+    return answers.flat()
+  }
+
   const begun = (): Teammate[] => [...mates.values()].filter(mate => mate.begun)
 
   /** Who does not do it is no part of the team any more. Never rejects. */
@@ -170,16 +191,7 @@ export function createTeam(needs: TeamNeeds): Team {
     shares,
     join,
     all: () => [...mates.values()].sort((one, other) => one.number - other.number),
-    async gather(ask) {
-      const ready = [...mates.values()].filter(mate => mate.ready)
-      const answers = await Promise.all(
-        ready.map(async mate => {
-          const answer = await within(LONGEST_ANSWER_MS, ask(mate)).catch(() => undefined)
-          return answer === undefined ? [] : [{ mate, answer }]
-        }),
-      )
-      return answers.flat()
-    },
+    gather,
     hold: handed =>
       haveAll(async mate => {
         await mate.wire.ask('hold', handed)
@@ -203,6 +215,8 @@ export function createTeam(needs: TeamNeeds): Team {
     },
   }
 }
+
+const NOTHING = Promise.resolve(undefined)
 
 function summed(all: readonly Readonly<Record<string, number>>[]): Record<string, number> {
   const sums: Record<string, number> = {}

@@ -4,6 +4,7 @@
  */
 import { workerLog } from '../audit/worker-logs.ts'
 import type { GatewayConfig } from '../contract/config.schema.ts'
+import type { NamedLimits } from '../corridor/own-api.ts'
 import type { FailedAttempts } from '../identity/attempts.ts'
 import { createHandedHolder, type HandedHolder } from '../policy/handed.ts'
 import type { OperatorLog } from '../telemetry/operator-log.ts'
@@ -78,6 +79,7 @@ export function runWorker(needs: WorkerNeeds): void {
       limits: async () => nearestEnd(await here().pipeline.standings()),
       decisions: from => here().journal.since(from),
       seconds: from => here().pulse.counts(from),
+      named: principal => serving?.pipeline.named(principal),
       look: async id => serving?.jit.look(id),
       recall: order => shares?.recall(order) ?? 0,
       async stop({ hurry }) {
@@ -123,6 +125,7 @@ export function runWorker(needs: WorkerNeeds): void {
       stateFolder: order.stateFolder,
       labels: { worker: String(number) },
       attemptsOf,
+      namedElsewhere: async principal => (await wire.ask('named', principal)) as readonly NamedLimits[],
       // A primary that does not answer is gone, and this worker with it.
       echo: id => wire.ask('changed', id).catch(() => {}),
       openPolicies: () => policies as HandedPolicies,

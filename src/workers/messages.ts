@@ -20,6 +20,8 @@ export interface WorkerAnswers {
   decisions(from: number): { readonly records: readonly string[]; readonly next: number }
   /** Of seconds from this one on that are over. */
   seconds(from: number): readonly SecondCounts[]
+  /** What the policy named lately for a principal. */
+  named(principal: string): Named | undefined
   /** Another one changed this request for access. */
   look(id: string): Promise<void>
   /** Gives back slots that nothing runs on. @returns How many. */
@@ -43,6 +45,8 @@ export interface WorkerNotices {
 export interface PrimaryAnswers {
   /** Slots of these targets are wanted. @returns When others have given what they can spare. */
   seek(urls: readonly string[]): Promise<void>
+  /** What the policy named lately for a principal, at each of the others. */
+  named(principal: string): Promise<readonly Named[]>
   /** A request for access was changed. @returns When all others know. */
   changed(id: string): Promise<void>
   /** @returns Seconds to wait, after too many. */
@@ -98,6 +102,12 @@ export interface Attempt {
   readonly group: string
   /** Else it is only looked at. */
   readonly counts: boolean
+}
+
+/** Limits, as a revision named them. */
+export interface Named {
+  readonly revision: string
+  readonly claims: readonly object[]
 }
 
 /** What runs and waits, by target and by pool. */
