@@ -10,7 +10,7 @@ import { createFailedAttempts } from '../identity/attempts.ts'
 import { newId } from '../server/ids.ts'
 import { openStore } from '../store/open.ts'
 import { createJournal } from '../telemetry/journal.ts'
-import { createMetrics } from '../telemetry/metrics.ts'
+import { createMetrics, WORKER_RESTARTS } from '../telemetry/metrics.ts'
 import { createPulse } from '../telemetry/pulse.ts'
 import { createCounter } from '../telemetry/tally.ts'
 import { createPools, type Pool } from '../upstreams/pools.ts'
@@ -80,11 +80,7 @@ async function open(options: PrimaryOptions, closing: Closing): Promise<SharedGa
     grants: () => jit.access.directory.activeCount(now()),
     limitsUsed: () => new Map(),
   })
-  const restarts = createCounter({
-    name: 'sallyport_worker_restarts_total',
-    help: 'Workers that ended unasked and were replaced',
-    labels: ['worker'],
-  })
+  const restarts = createCounter(WORKER_RESTARTS)
   for (let worker = 1; worker <= workers; worker++) restarts.add([String(worker)], 0)
   const pools = createPools({ now: steady, random, queued: () => 0, readTls: readTargetTls })
   pools.configure(config.pools)
@@ -206,7 +202,7 @@ async function open(options: PrimaryOptions, closing: Closing): Promise<SharedGa
   const port = config.listen.port === 0 ? await options.freePort(config.listen.host) : config.listen.port
   closing.add(crew)
   await crew.open()
-  let confirmedAt = policy.confirmedAt()
+  let confirmedAt: number | undefined
   const telling = setInterval(() => {
     team.tellLoads()
     const at = policy.confirmedAt()
