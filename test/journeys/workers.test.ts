@@ -82,6 +82,8 @@ describe('a gateway of two workers', () => {
     const verified = JSON.parse((await gateway.command('audit', 'verify', '--format', 'json')).stdout)
     expect(verified).toMatchObject({ ok: true, problems: [] })
     expect(verified.records).toBe(auditsOf(gateway).length)
+    const explained = await gateway.command('explain', 'audit.jsonl', '--decision', decision_id)
+    expect([explained.code, explained.stdout]).toEqual([0, expect.stringContaining('limited')])
     const { total } = JSON.parse((await gateway.command('audit', 'stats', '--format', 'json')).stdout)
     expect(total).toMatchObject({ requests: 30, refused: 10 })
     expect(await gateway.stop()).toBe(0)
