@@ -237,6 +237,10 @@ describe('a gateway of two workers', () => {
       expect(after.map(({ status }) => status)).toEqual([403, 403])
       for (const stream of streams) expect(await stream.text()).toContain('"code":"revoked"')
     }
+    const { grants } = JSON.parse((await gateway.command('access', 'report', '--format', 'json')).stdout)
+    expect(
+      grants.map(({ requests, ended }: { requests: number; ended: unknown }) => [requests, !ended]),
+    ).toEqual(Array(4).fill([2, false]))
     await model.close()
   })
 
