@@ -75,8 +75,8 @@ async function open(options: GatewayOptions, closing: Closing): Promise<Gateway>
     random: Math.random,
     closing,
   })
-  const { metrics, pulse, jit, record } = serving
-  await closeLeftLogs({ config, log, metrics, stateFolder, now, random: Math.random }, 0)
+  const { metrics, journal, pulse, jit, record } = serving
+  await closeLeftLogs({ config, log, metrics, journal, stateFolder, now, random: Math.random }, 0)
   const { policy, candidate } = serving.policies
   const admin = openAdmin({
     config: config.admin,
@@ -88,7 +88,7 @@ async function open(options: GatewayOptions, closing: Closing): Promise<Gateway>
     ready: serving.readiness,
     status,
     metrics: async () => ({ contentType: metrics.contentType, text: await metrics.text() }),
-    journal: serving.journal,
+    journal,
     live: pulse,
     limits: async () => ({ limits: nearestEnd(await serving.pipeline.standings()) }),
   })

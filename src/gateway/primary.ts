@@ -93,7 +93,8 @@ async function open(options: PrimaryOptions, closing: Closing): Promise<SharedGa
     }),
   )
   metrics.store(engine, store.ok())
-  const trail = { log, metrics, stateFolder, now, random }
+  const journal = createJournal({ run: startedAt.toString(36) })
+  const trail = { log, metrics, journal, stateFolder, now, random }
   const audit = closing.add(await openAudit({ ...trail, config }))
   await closeLeftLogs({ ...trail, config }, workers)
   const recorded = (event: string, facts?: object): Promise<void> =>
@@ -143,7 +144,7 @@ async function open(options: PrimaryOptions, closing: Closing): Promise<SharedGa
   )
   const gathered = createGathered({
     team,
-    journal: createJournal({ run: startedAt.toString(36) }),
+    journal,
     pulse: createPulse({ now, everySecond }),
     now,
     every(ms, work) {

@@ -112,9 +112,7 @@ export async function openServing<P extends Policies>(needs: ServingNeeds<P>): P
   const keys = closing.add(createKeys({ store: shared.store, onFailure: config.store.onFailure, log, now }))
   await keys.configure(config.identity.apiKeys)
   const journal = createJournal({ run: startedAt.toString(36) })
-  const audit = closing.add(
-    await openAudit({ config, log, metrics, journal, stateFolder, now, random }),
-  )
+  const audit = closing.add(await openAudit({ config, log, metrics, journal, stateFolder, now, random }))
   const labels = { app: 'sallyport', version: VERSION, ...needs.labels }
   const recorded = (event: string, facts?: object): Promise<void> =>
     audit.write(eventRecord(event, now(), facts))
