@@ -57,6 +57,8 @@ export interface ServingNeeds<P extends Policies> extends Pick<UpstreamsNeeds, '
   /** Where others know of a change of access only later: has them look at it. Never rejects. */
   echo?(id: string): Promise<void>
   openPolicies(needs: PoliciesNeeds): P
+  /** Others take requests at the same address. */
+  readonly sharesAddress?: boolean
   now(): number
   /** Milliseconds on a clock that does not go back. */
   steady(): number
@@ -203,6 +205,7 @@ export async function openServing<P extends Policies>(needs: ServingNeeds<P>): P
     tls,
     hstsSeconds: hstsSeconds(tlsFiles),
     proxies,
+    sharesAddress: needs.sharesAddress ?? false,
     handle: pipeline.handle,
     onRefused: refused =>
       recordRefusedEarly(

@@ -130,6 +130,7 @@ export function runWorker(needs: WorkerNeeds): void {
       echo: id => wire.ask('changed', id).catch(() => {}),
       openPolicies: () => policies as HandedPolicies,
       shares,
+      sharesAddress: true,
       queuedElsewhere: pool => queued.get(pool) ?? 0,
       now,
       steady,

@@ -1,4 +1,4 @@
-import { createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
 import path from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { listenAt } from '../../src/server/listen-at.ts'
@@ -148,6 +148,22 @@ describe('who operates a gateway of two workers', () => {
     for (const call of calls) call.answer()
     await Promise.all(running)
     await expect.poll(() => Promise.all([allowed(), allowed()])).toEqual([true, true])
+  })
+
+  it('has a flood of connections turned away, and not handed round for ever', async () => {
+    const { url } = await upstream(call => call.answer())
+    const gateway = await startWorkers({ targets: [url], config: { limits: { connections: 4 } } })
+    const { port, hostname } = new URL(gateway.url)
+    const sockets = Array.from({ length: 1200 }, () => connect(Number(port), hostname))
+    let closed = 0
+    for (const socket of sockets) {
+      socket.on('error', () => {})
+      socket.on('close', () => closed++)
+    }
+    // Some are told; those beyond are closed unheard.
+    await expect.poll(() => closed, { timeout: 10_000 }).toBeGreaterThan(900)
+    for (const socket of sockets) socket.destroy()
+    await expect.poll(async () => (await ask(gateway)).status, { timeout: 10_000 }).toBe(200)
   })
 
   it('ends it at once with a second SIGTERM, and all of it', async () => {
