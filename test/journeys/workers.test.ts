@@ -125,7 +125,8 @@ describe('a gateway of two workers', () => {
       await came(turn)
       expect((await ask(gateway)).status).toBe(503)
       calls[turn - 1]?.answer()
-      expect((await answer).status).toBe(200)
+      const answered = await answer
+      expect([answered.status, (await answered.text()).length > 0]).toEqual([200, true])
     }
     expect(new Set(auditsOf(gateway).map(({ labels }) => labels?.worker)).size).toBeGreaterThan(1)
   })
@@ -195,6 +196,46 @@ describe('a gateway of two workers', () => {
     expect((await workersOf(gateway)).map(({ ready }) => ready)).toEqual([true, true])
     const metrics = await (await fetch(`${gateway.adminUrl}/metrics`)).text()
     expect(metrics).toContain(`sallyport_worker_restarts_total{worker="${lost}"} 1\n`)
+    expect((await gateway.command('audit', 'verify')).code).toBe(0)
+  })
+
+  it('has each answer on record and leaves nothing open, however often workers are killed under load', async () => {
+    const { url } = await upstream(call => void setTimeout(call.answer, 5))
+    const gateway = await startWorkers({ targets: [url], policy: ruled('rule_0') })
+    const answered: string[] = []
+    let over = false
+    const load = Array.from({ length: 8 }, async () => {
+      while (!over) {
+        // One that was on its way to a worker that is no more may wait for ever.
+        const signal = AbortSignal.timeout(2000)
+        const id = await chat(gateway, { headers: { connection: 'close' }, signal }).then(
+          async response => {
+            await response.json()
+            return response.headers.get('x-decision-id')
+          },
+          () => null,
+        )
+        if (id !== null) answered.push(id)
+      }
+    })
+    for (let kill = 0; kill < 4; kill++) {
+      const killed = (await workersOf(gateway))[kill % 2]
+      process.kill(killed?.pid ?? 0, 'SIGKILL')
+      gateway.writePolicy(ruled(`rule_${kill + 1}`))
+      await gateway.logged('worker_ready', ({ worker, pid }) => worker === killed?.id && pid !== killed?.pid)
+      await gateway.logged('policy_activated')
+    }
+    over = true
+    await Promise.all(load)
+    expect(await gateway.stop()).toBe(0)
+    const records = auditsOf(gateway)
+    const ended = new Map(
+      records.filter(({ event }) => event === 'outcome').map(one => [one.decision_id, one.outcome]),
+    )
+    expect(answered.length).toBeGreaterThan(20)
+    expect(new Set(answered.map(id => ended.get(id)))).toEqual(new Set(['completed']))
+    const open = records.filter(({ event, decision_id }) => event === 'decision' && !ended.has(decision_id))
+    expect(open).toEqual([])
     expect((await gateway.command('audit', 'verify')).code).toBe(0)
   })
 
