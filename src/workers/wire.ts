@@ -73,6 +73,8 @@ export function createWire<TheirAnswers, TheirNotices, OurAnswers, OurNotices>(
   }
 
   port.onMessage(message => {
+    // Its last words may come after its end, when another one has its place.
+    if (closed !== undefined) return
     const told = message as Partial<Asked & Told & Answered>
     if (told.ask !== undefined) void answer(told as Asked)
     else if (told.tell !== undefined) (notices as Table)[told.tell]?.(...(told as Told).args)

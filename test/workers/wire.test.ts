@@ -1,4 +1,5 @@
-import { describe, expect, it } from 'vitest'
+import { setImmediate } from 'node:timers/promises'
+import { describe, expect, it, vi } from 'vitest'
 import { createWire } from '../../src/workers/wire.ts'
 import { portPair } from '../support/wires.ts'
 
@@ -39,6 +40,23 @@ describe('a wire', () => {
     expect(await answers).toEqual([2, 4, 6])
     await expect(asking.ask('refuse')).rejects.toThrow('not now')
     expect(noted).toEqual(['first', 'double 1', 'double 2', 'double 3', 'last'])
+  })
+
+  it('takes nothing any more from one that is gone', async () => {
+    const { one, other } = portPair(3)
+    const noted: string[] = []
+    const hearing = createWire<object, object, object, Notices>(
+      one,
+      {},
+      { note: word => void noted.push(word) },
+    )
+    const telling = createWire<object, Notices, object, object>(other, {}, {})
+    telling.tell('note', 'early')
+    await vi.waitFor(() => expect(noted).toEqual(['early']))
+    telling.tell('note', 'late')
+    hearing.close('it has ended')
+    for (let turn = 0; turn < 20; turn++) await setImmediate()
+    expect(noted).toEqual(['early'])
   })
 
   it('tells who waits, and who asks later, that the other one is gone', async () => {
