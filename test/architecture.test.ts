@@ -205,6 +205,8 @@ describe('an npm package', () => {
 const FREE_ROOMS = new Set(['', 'server', 'store', 'toolbox', 'cli', 'ui'])
 const READS_THE_WORLD: Readonly<Record<string, string>> = {
   'gateway/gateway.ts': 'the composition root hands them out',
+  'gateway/primary.ts': 'as the composition root, for several workers',
+  'workers/processes.ts': 'which worker this process is, and how it ends, is its job',
   'config/load.ts': 'the environment is the default of a parameter: a test gives its own',
   'identity/key-file.ts': 'the age of a lock is told by the clock that wrote it, that of the file system',
   'policy/opa-command.ts':

@@ -52,8 +52,10 @@ const KNOWN_KEY = 'bench-known-key'
 const keys = new Map<string, Readonly<Record<Scenario['caller'], string>>>()
 
 /** What one of ours has that the plain one has not. */
-interface Variant {
+export interface Variant {
   missing?(): string | undefined
+  /** Of `serve`. */
+  readonly args?: readonly string[]
   /** Of its config. */
   members?(place: Place): object
   /** What it needs beside it; its CPU time counts too. */
@@ -62,7 +64,7 @@ interface Variant {
   credential?(place: Place): string
 }
 
-function sallyport(name: string, about: string, variant: Variant = {}): System {
+export function sallyport(name: string, about: string, variant: Variant = {}): System {
   return {
     name,
     about,
@@ -74,7 +76,7 @@ function sallyport(name: string, about: string, variant: Variant = {}): System {
         ...(variant.beside ? [variant.beside(place)] : []),
         {
           command: process.execPath,
-          args: [CLI, 'serve'],
+          args: [CLI, 'serve', ...(variant.args ?? [])],
           cwd: place.folder,
           env: { NODE_ENV: 'production' },
           port: place.port,

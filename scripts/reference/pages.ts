@@ -9,7 +9,7 @@ import { MEANINGS, OTHER_MEANINGS } from '../../src/contract/error-meanings.ts'
 import { REFUSALS, type RefusalCode } from '../../src/contract/errors.ts'
 import { FINDINGS } from '../../src/contract/finding-meanings.ts'
 import { inputSchema } from '../../src/contract/input.schema.ts'
-import { createMetrics, type MetricsNeeds } from '../../src/telemetry/metrics.ts'
+import { createMetrics, type MetricsNeeds, WORKER_RESTARTS } from '../../src/telemetry/metrics.ts'
 import { tableOf } from './from-schema.ts'
 
 /** By the names of their files. */
@@ -163,7 +163,9 @@ function events(): string[] {
   for (const file of readdirSync('src', { recursive: true, encoding: 'utf8' })) {
     if (!file.endsWith('.ts') || file.startsWith(path.join('policy', 'builtins'))) continue
     const text = readFileSync(path.join('src', file), 'utf8')
-    for (const [, name] of text.matchAll(/['"`]((?:gateway|policy|access|admin)\.[a-z_]*ed)['"`]/g))
+    for (const [, name] of text.matchAll(
+      /['"`]((?:gateway|policy|access|admin)\.[a-z_]*ed|worker\.lost)['"`]/g,
+    ))
       if (name !== undefined) names.add(name)
     for (const [, action] of text.matchAll(/\brecorded\('([a-z_]+)'/g)) names.add(`admin.${action}`)
     // What became of an attempt is told by the attempt.
@@ -175,7 +177,7 @@ function events(): string[] {
 function metrics(): string {
   // It only asks when it is scraped.
   const { families } = createMetrics(new Proxy({}, { get: () => () => [] }) as MetricsNeeds)
-  const rows = families
+  const rows = [...families, WORKER_RESTARTS]
     .toSorted((one, other) => one.name.localeCompare(other.name))
     .map(
       ({ name, help, labels, type }) =>

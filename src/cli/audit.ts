@@ -3,6 +3,7 @@
  */
 
 import type { FilterFlags as RequestFlags } from '../toolbox/audit-filter.ts'
+import { chainsIn, withWorkers } from '../toolbox/audit-logs.ts'
 import { configFor } from '../toolbox/config.ts'
 import { CommandFailure, EXIT } from '../toolbox/output.ts'
 import { type Command, type Common, choice, command, formatOption } from './command.ts'
@@ -21,15 +22,20 @@ const filtered = (of: Command): Command =>
     .option('--since <moment>', 'only from then on: 2026-01-31T12:00:00Z, or 24h for the last day')
     .option('--until <moment>', 'only before then')
 
-/** The files of the config's own log. */
-export const auditFilesOf = ({ config, format }: Common): string[] =>
-  configFor(config, format).audit.sinks.flatMap(sink => (sink.type === 'file' ? [sink.path] : []))
+/** The logs of the config's own sinks that are files. */
+export const auditFilesOf = (flags: Common): string[] => logsOf(flags, sinks => sinks)
 
-/** The one log that is meant, where only one can be. */
-function auditFileOf(file: string | undefined, flags: Common): string {
-  const [first] = file === undefined ? auditFilesOf(flags) : [file]
-  if (first === undefined) throw new CommandFailure(EXIT.usage, 'the config has no sink that is a file')
-  return first
+/** The logs that are meant: what one sink holds, with those of its workers. */
+function auditLogsOf(files: readonly string[], flags: Common): readonly string[] {
+  if (files.length > 0) return files
+  const logs = logsOf(flags, sinks => sinks.slice(0, 1))
+  if (logs.length === 0) throw new CommandFailure(EXIT.usage, 'the config has no sink that is a file')
+  return logs
+}
+
+function logsOf({ config, format }: Common, wanted: (files: string[]) => string[]): string[] {
+  const { sinks } = configFor(config, format).audit
+  return wanted(sinks.flatMap(sink => (sink.type === 'file' ? [sink.path] : []))).flatMap(withWorkers)
 }
 
 interface ExportFlags {
@@ -49,7 +55,7 @@ export function addAuditCommands(program: Command): void {
     .option('--public-key <file>', 'of checkpoints; may be given again', appended, [])
     .action(async (files: string[], flags: Common & { readonly publicKey: string[] }) => {
       const { auditVerify } = await import('../toolbox/audit.ts')
-      await auditVerify(files.length > 0 ? [files] : auditFilesOf(flags).map(file => [file]), flags)
+      await auditVerify(files.length > 0 ? chainsIn(files) : auditFilesOf(flags).map(file => [file]), flags)
     })
 
   filtered(command(audit, 'tail [file]', 'the latest requests, and with --follow those to come'))
@@ -61,7 +67,11 @@ export function addAuditCommands(program: Command): void {
         import('../toolbox/audit-tail.ts'),
         import('../toolbox/audit-filter.ts'),
       ])
-      await auditTail(auditFileOf(file, flags), filterOf(flags, Date.now()), flags)
+      await auditTail(
+        auditLogsOf(file === undefined ? [] : [file], flags),
+        filterOf(flags, Date.now()),
+        flags,
+      )
     })
 
   filtered(command(audit, 'stats [file...]', 'what it amounts to, per principal, model, rule and hour'))
@@ -72,8 +82,7 @@ export function addAuditCommands(program: Command): void {
         import('../toolbox/audit-stats.ts'),
         import('../toolbox/audit-filter.ts'),
       ])
-      const logs = files.length > 0 ? files : [auditFileOf(undefined, flags)]
-      await auditStats(logs, filterOf(flags, Date.now()), flags.format, flags.top)
+      await auditStats(auditLogsOf(files, flags), filterOf(flags, Date.now()), flags.format, flags.top)
     })
 
   filtered(command(audit, 'export [file...]', 'one row a request, for a spreadsheet or a database'))
@@ -84,7 +93,7 @@ export function addAuditCommands(program: Command): void {
         import('../toolbox/audit-export.ts'),
         import('../toolbox/audit-filter.ts'),
       ])
-      const logs = files.length > 0 ? files : [auditFileOf(undefined, { ...flags, format: 'pretty' })]
+      const logs = auditLogsOf(files, { ...flags, format: 'pretty' })
       await auditExport(logs, filterOf(flags, Date.now()), flags)
     })
 

@@ -20,6 +20,14 @@ export function positiveNumber(text: string): number {
   return number
 }
 
+export function workerCount(text: string): number {
+  const number = wholeNumber(text)
+  if (number === 0 || number > MOST_WORKERS) throw invalidValue(`expected a number from 1 to ${MOST_WORKERS}`)
+  return number
+}
+
+const MOST_WORKERS = 64
+
 export function appended(text: string, before: string[]): string[] {
   return [...before, text]
 }

@@ -11,6 +11,20 @@ export interface Status {
   readonly store: { readonly engine: string; readonly ok: boolean }
   readonly access: { readonly active: number; readonly pending: number }
   readonly audit: AuditState
+  /** Where several serve together. */
+  readonly workers?: readonly WorkerState[]
+}
+
+/** One of several that serve together. */
+export interface WorkerState {
+  /** From 1; one that replaces another has its number. */
+  readonly id: number
+  readonly pid: number
+  /** Takes requests. */
+  readonly ready: boolean
+  /** What it decides by. */
+  readonly revision: string | null
+  readonly restarts: number
 }
 
 export interface PolicyStatus {
@@ -142,6 +156,18 @@ export interface PulseSecond {
   /** Of all requests that ended in it, in ms; null where none did. */
   readonly p50_ms: number | null
   readonly p99_ms: number | null
+}
+
+/** A second as it is counted, so that those of several can be added up. */
+export interface SecondCounts {
+  readonly at: number
+  readonly requests: number
+  readonly refused: number
+  readonly failed: number
+  readonly inputTokens: number
+  readonly outputTokens: number
+  /** How many requests took how long, by steps of latency. */
+  readonly latencies: Uint32Array
 }
 
 /** Over the last ten seconds. */

@@ -23,6 +23,8 @@ export interface Shelf<T> {
    * of twice, never with an older version after a newer one.
    */
   watch(onChange: (change: Change<T>) => void): { close(): void }
+  /** Another process is known to have written it: those who watch are told before it is told by itself. */
+  look?(id: string): void | Promise<void>
 }
 
 export interface Kept<T> {

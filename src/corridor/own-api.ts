@@ -23,11 +23,21 @@ export interface OwnApi {
   answer(visit: Visit, facts: RequestFacts, asker: Asker, body: RequestBody | undefined): Promise<OwnAnswer>
   /** Remembers which limits a revision of the policy named for a principal. */
   remember(principal: string, claims: readonly Claim[], revision: string): void
+  /** What was named lately for a principal. */
+  named(principal: string): NamedLimits | undefined
   /** How the limits stand that the policy named lately, each once. */
   standings(now: EpochMs): readonly Standing[] | Promise<readonly Standing[]>
 }
 
+/** What one revision of the policy named for one principal. */
+export interface NamedLimits {
+  readonly revision: string
+  readonly claims: readonly Claim[]
+}
+
 export interface OwnApiNeeds {
+  /** Where others serve the same callers: what was named there. */
+  namedElsewhere?(principal: string): Promise<readonly NamedLimits[]>
   readonly ledger: Ledger
   readonly pools: Pools
   readonly questions: Questions
@@ -61,11 +71,27 @@ interface Named {
   newest: readonly Claim[]
 }
 
-export function createOwnApi({ ledger, pools, questions, accessApi }: OwnApiNeeds): OwnApi {
+export function createOwnApi(needs: OwnApiNeeds): OwnApi {
+  const { ledger, pools, questions, accessApi } = needs
   const latest = new Map<string, Named>()
 
-  async function whoami(visit: Visit, { principal, grants }: Asker): Promise<object> {
-    const standings = await ledger.look([...(latest.get(principal.id)?.claims.values() ?? [])], visit.now)
+  function named(principal: string): NamedLimits | undefined {
+    const known = latest.get(principal)
+    return known && { revision: known.revision, claims: [...known.claims.values()] }
+  }
+
+  /** What the policy in force named, wherever it was asked; where nothing is known of it, what was named here before. */
+  async function namedFor({ principal, revision }: Asker): Promise<readonly Claim[]> {
+    const here = named(principal.id)
+    const all = [...((await needs.namedElsewhere?.(principal.id)) ?? []), ...(here ? [here] : [])]
+    const ofThis = all.filter(one => one.revision === revision.id)
+    const claims = (ofThis.length > 0 ? ofThis : all.slice(-1)).flatMap(one => one.claims)
+    return [...new Map(claims.map(claim => [nameOf(claim), claim])).values()]
+  }
+
+  async function whoami(visit: Visit, asker: Asker): Promise<object> {
+    const { principal, grants } = asker
+    const standings = await ledger.look(await namedFor(asker), visit.now)
     return { principal, grants: grants.map(({ facts }) => facts), limits: standings.map(shown) }
   }
 
@@ -133,6 +159,7 @@ export function createOwnApi({ ledger, pools, questions, accessApi }: OwnApiNeed
       if (latest.size >= MOST_REMEMBERED) latest.clear()
       latest.set(principal, named)
     },
+    named,
     standings(now) {
       const claims = new Map<string, Claim>()
       for (const named of latest.values()) {

@@ -38,7 +38,7 @@ import type { StopReason } from '../upstreams/relay.ts'
 import type { AccessApi } from './access-api.ts'
 import { type CallerNeeds, callerOf } from './caller.ts'
 import { grantClaims } from './grounds.ts'
-import { createOwnApi, isOwn } from './own-api.ts'
+import { createOwnApi, isOwn, type NamedLimits, type OwnApiNeeds } from './own-api.ts'
 import type { Passage } from './passage.ts'
 import { createPermit } from './permit.ts'
 import { type Asker, createQuestions, stillAllowed } from './question.ts'
@@ -48,7 +48,7 @@ import { inScope } from './scope.ts'
 import { beginTrace } from './traced.ts'
 import { Visit } from './visit.ts'
 
-export interface PipelineNeeds {
+export interface PipelineNeeds extends Pick<OwnApiNeeds, 'namedElsewhere'> {
   /** Milliseconds since the epoch. */
   now(): number
   readonly policy: { current(): Revision | undefined; confirmedAt(): number | undefined }
@@ -89,6 +89,8 @@ export interface Pipeline {
   handle(request: IncomingMessage, response: ServerResponse): Promise<void>
   /** Requests that have not ended. */
   running(): number
+  /** What the policy named lately for a principal. */
+  named(principal: string): NamedLimits | undefined
   /** How the limits stand that the policy named lately. */
   standings(): readonly Standing[] | Promise<readonly Standing[]>
   /** Ends what still runs, in its own protocol. */
@@ -100,7 +102,7 @@ export interface Pipeline {
 export function createPipeline(needs: PipelineNeeds): Pipeline {
   const { now, policy, ledger, pools, passage, recorder, metrics, log } = needs
   const questions = createQuestions({ confirmedAt: policy.confirmedAt, poolFacts: pools.facts })
-  const ownApi = createOwnApi({ ledger, pools, questions, accessApi: needs.accessApi })
+  const ownApi = createOwnApi({ ...needs, questions })
   const { candidate } = needs
   const permit = createPermit({ ledger, pools, questions, metrics, candidate, remember: ownApi.remember })
   const visits = new Roster<Visit>()
@@ -245,6 +247,7 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
   return {
     handle,
     running: () => visits.size,
+    named: ownApi.named,
     standings: () => ownApi.standings(now()),
     drain() {
       for (const visit of visits) {

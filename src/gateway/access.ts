@@ -9,20 +9,23 @@ import type { AccessDocument } from '../access/document.ts'
 import type { ActiveGrant } from '../contract/access.schema.ts'
 import type { WebhookConfig } from '../contract/config/access.ts'
 import type { Principal } from '../contract/input.schema.ts'
+import type { Shelf } from '../contract/shelf.ts'
 import type { EpochMs } from '../contract/units.ts'
 import { type AccessApi, createAccessApi, GRANT_METHOD } from '../corridor/access-api.ts'
 import type { PipelineGrants } from '../corridor/pipeline.ts'
-import { createFailedAttempts } from '../identity/attempts.ts'
 import { createGrantTokens, type GrantTokens, type KeptKey } from '../identity/grant-tokens.ts'
 import { newId } from '../server/ids.ts'
 import { type Store, StoreUnavailable } from '../store/store.ts'
 import type { OperatorLog } from '../telemetry/operator-log.ts'
+import type { AttemptsOf } from './settings.ts'
 
 export interface GatewayAccess {
   readonly access: Access
   readonly api: AccessApi
   readonly tokens: GrantTokens
   readonly grants: PipelineGrants
+  /** Another process wrote this request. */
+  look(id: string): Promise<void>
   open(): Promise<void>
   close(): void
 }
@@ -35,6 +38,9 @@ export interface GatewayAccessNeeds {
   now(): EpochMs
   steady(): number
   confirmedAt(): EpochMs | undefined
+  readonly attemptsOf: AttemptsOf
+  /** Where others know of it only later: has them look at what was written. Never rejects. */
+  echo?(id: string): Promise<void>
   /** Resolves when it is in the audit log. */
   write(event: string, facts: object): Promise<void>
   onEnded(grant: EndedGrant): void
@@ -64,8 +70,9 @@ export function openAccess(needs: GatewayAccessNeeds): GatewayAccess {
     onDropped: (url, why) =>
       log.warn('announcement_dropped', { receiver: new URL(url).origin, message: why }),
   })
+  const requests = store.shelf<AccessDocument>('access_requests')
   const access = createAccess({
-    requests: store.shelf<AccessDocument>('access_requests'),
+    requests: needs.echo ? echoing(requests, needs.echo) : requests,
     questions: store.shelf('access_questions'),
     now,
     steady: needs.steady,
@@ -102,7 +109,7 @@ export function openAccess(needs: GatewayAccessNeeds): GatewayAccess {
       access,
       now,
       confirmedAt: needs.confirmedAt,
-      calls: createFailedAttempts(MOST_CALLS_A_MINUTE, 60_000),
+      calls: needs.attemptsOf('access', MOST_CALLS_A_MINUTE, 60_000),
       after,
       mint: ({ principal }, grant) => tokens.mint({ ...grant, principal: principal.id }),
     }),
@@ -117,6 +124,9 @@ export function openAccess(needs: GatewayAccessNeeds): GatewayAccess {
       used: ({ facts }, by) => access.desk.used(facts.id, by),
       usedUp: ({ facts }) => void access.desk.usedUp(facts.id).catch(onFault),
     },
+    async look(id) {
+      await requests.look?.(id)
+    },
     async open() {
       // What a store that is away keeps is learned when it is back.
       await Promise.all([access.open().catch(onFault), announcer.open().catch(onFault)])
@@ -124,6 +134,23 @@ export function openAccess(needs: GatewayAccessNeeds): GatewayAccess {
     close() {
       access.close()
       announcer.close()
+    },
+  }
+}
+
+/** What is written is known everywhere before it is answered. */
+function echoing<T>(shelf: Shelf<T>, echo: (id: string) => Promise<void>): Shelf<T> {
+  return {
+    ...shelf,
+    async put(id, ...document) {
+      const kept = await shelf.put(id, ...document)
+      if (kept) await echo(id)
+      return kept
+    },
+    async remove(id, version) {
+      const removed = await shelf.remove(id, version)
+      if (removed) await echo(id)
+      return removed
     },
   }
 }

@@ -15,7 +15,7 @@ import { freshReading, slotsOf, type Target } from '../upstreams/target.ts'
 
 export function readiness(
   stopping: boolean,
-  policy: Activation,
+  policy: Pick<Activation, 'current'>,
   audit: AuditLog,
   pools: Pools,
   store: Pick<Store, 'ok'>,

@@ -7,7 +7,7 @@ import { createCarriers } from '../upstreams/carriers.ts'
 import { createDeadlines, type Deadlines } from '../upstreams/deadlines.ts'
 import { createDispatcher } from '../upstreams/dispatcher.ts'
 import { createHealth } from '../upstreams/health.ts'
-import { createPlaces, type Places } from '../upstreams/places.ts'
+import { createPlaces, type Places, type Shares } from '../upstreams/places.ts'
 import { createPools, type Pools } from '../upstreams/pools.ts'
 import { probe } from '../upstreams/probe.ts'
 import { createProxy } from '../upstreams/proxy.ts'
@@ -23,16 +23,25 @@ export interface Upstreams {
   close(): void
 }
 
-/** @param steady - Milliseconds on a clock that does not go back. */
-export function openUpstreams(steady: () => number, random: () => number): Upstreams {
+export interface UpstreamsNeeds {
+  /** Milliseconds on a clock that does not go back. */
+  steady(): number
+  random(): number
+  /** Where slots are dealt out among several. */
+  readonly shares?: Shares
+  /** How many wait for a pool in other workers. */
+  queuedElsewhere?(pool: string): number
+}
+
+export function openUpstreams({ steady, random, shares, queuedElsewhere }: UpstreamsNeeds): Upstreams {
   const pools = createPools({
     now: steady,
     random,
-    queued: name => places.queued(name),
+    queued: name => places.queued(name) + (queuedElsewhere?.(name) ?? 0),
     readTls: readTargetTls,
   })
   const deadlines = createDeadlines(steady)
-  const places = createPlaces({ pools, deadlines, now: steady })
+  const places = createPlaces({ pools, deadlines, now: steady, ...(shares && { shares }) })
   const health = createHealth({ pools, deadlines, probe, now: steady, random, onNews: places.look })
   const carrier = createCarriers(createDispatcher(steady), createProxy(steady))
   return {
@@ -43,6 +52,7 @@ export function openUpstreams(steady: () => number, random: () => number): Upstr
     configure(next) {
       pools.configure(next)
       carrier.keep(pools.all().flatMap(pool => pool.targets))
+      shares?.follow(pools.all())
       health.follow()
       places.look()
     },

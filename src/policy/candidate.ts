@@ -84,13 +84,18 @@ export function createCandidate({ current, onFlip }: CandidateNeeds): Candidate 
       if (waiting.length >= MOST_WAITING) return
       if (waiting.push({ question, inForce }) === 1) setImmediate(askAll)
     },
-    status: () => ({
-      revision: current()?.id ?? null,
-      decided,
-      flips,
-      mean_us: decided === 0 ? null : Math.round((spentMs / decided) * 1e6) / 1e3,
-      examples: [...examples],
-    }),
+    status() {
+      const id = current()?.id ?? null
+      // One that was asked nothing yet.
+      if (id !== null && id !== revision) restart(id)
+      return {
+        revision: id,
+        decided,
+        flips,
+        mean_us: decided === 0 ? null : Math.round((spentMs / decided) * 1e6) / 1e3,
+        examples: [...examples],
+      }
+    },
   }
 }
 

@@ -10,26 +10,33 @@ import type { Finding } from '../contract/findings.ts'
 import { Refused } from './activation.ts'
 import { builtinCalls } from './builtin-calls.ts'
 import type { Bundle, BundleFiles } from './bundle.ts'
-import { createEngine } from './engine.ts'
+import { createEngine, type Engine } from './engine.ts'
 import { EngineError } from './engine-error.ts'
 import { readsFrom } from './reads.ts'
 import { type ReplayGate, tryReplay } from './replay-step.ts'
 import { createRevision, type Revision, UndefinedDecision } from './revision.ts'
 import { SAMPLE_INSTANT, sampleInputs } from './samples.ts'
 
-export interface LoadNeeds {
-  /** How the source is written in findings. */
-  readonly shown: string
-  readonly entrypoint: string
+export interface EngineNeeds {
   readonly builtinErrors: 'refuse' | 'undefined'
   readonly maxMemoryBytes: number
   /** How long a decision on a sample may take, ms. */
   readonly maxEvaluationMs: number
+}
+
+export interface LoadNeeds extends EngineNeeds {
+  /** How the source is written in findings. */
+  readonly shown: string
+  readonly entrypoint: string
   models(): readonly string[]
   pools(): object
   /** Decides the latest requests again. */
   readonly replay?: ReplayGate | undefined
+  /** Told what a revision was made from. */
+  onLoaded?(revision: Revision, bundle: LoadedBundle): void
 }
+
+export type LoadedBundle = Pick<Bundle, 'wasm' | 'dataText'> & Partial<Pick<Bundle, 'manifest' | 'files'>>
 
 /**
  * How much longer than a sample a decision on a request may take before it is interrupted and refused: a
@@ -42,17 +49,15 @@ export type Stepper = <T>(name: string, work: () => T | Promise<T>) => Promise<T
 
 /** @throws Refused */
 export async function load(
-  bundle: Pick<Bundle, 'wasm' | 'dataText'> & Partial<Pick<Bundle, 'manifest' | 'files'>>,
+  bundle: LoadedBundle,
   id: string,
   needs: LoadNeeds,
   step: Stepper,
 ): Promise<Revision> {
-  const { wasm, dataText } = bundle
-  const { entrypoint, builtinErrors, maxMemoryBytes } = needs
+  const { entrypoint } = needs
   const engine = await step('load', () => {
     try {
-      const maxEvaluationMs = needs.maxEvaluationMs * LEEWAY
-      return createEngine({ wasm, dataText, builtinErrors, maxMemoryBytes, maxEvaluationMs })
+      return engineOf(bundle, needs)
     } catch (cause) {
       if (cause instanceof EngineError) throw unusable(cause, bundle.files ?? new Map(), needs)
       throw cause
@@ -63,7 +68,7 @@ export async function load(
     throw refused(needs, 'no_entrypoint', `the bundle has no entrypoint ${entrypoint}`)
   }
   const reads = readsFrom(bundle.manifest?.metadata?.reads)
-  const revision = createRevision(id, engine, entrypoint, { reads, dataText })
+  const revision = createRevision(id, engine, entrypoint, { reads, dataText: bundle.dataText })
   try {
     await step('samples', () => trySamples(revision, needs))
     const { replay } = needs
@@ -75,7 +80,15 @@ export async function load(
     revision.close()
     throw cause
   }
+  needs.onLoaded?.(revision, bundle)
   return revision
+}
+
+/** @throws EngineError */
+export function engineOf({ wasm, dataText }: Pick<Bundle, 'wasm' | 'dataText'>, needs: EngineNeeds): Engine {
+  const { builtinErrors, maxMemoryBytes } = needs
+  const maxEvaluationMs = needs.maxEvaluationMs * LEEWAY
+  return createEngine({ wasm, dataText, builtinErrors, maxMemoryBytes, maxEvaluationMs })
 }
 
 /** Of builtins that are not offered each call is told, as far as the bundle has its sources. */

@@ -41,7 +41,7 @@ export interface AdminListenerNeeds {
   readonly opa: OpaApiNeeds
   reloadPolicy(): Promise<object>
   /** @param revision - Without one: what was in force before. */
-  rollbackPolicy(revision: string | undefined): AdminAnswer
+  rollbackPolicy(revision: string | undefined): AdminAnswer | Promise<AdminAnswer>
   readonly access: AdminAccess
   /** Rejects when the event cannot be written; then nothing is done. */
   audited(event: string, facts: object): Promise<void>
@@ -49,7 +49,7 @@ export interface AdminListenerNeeds {
 
 export interface LiveTraffic {
   /** The last minutes, second by second. */
-  snapshot(): object
+  snapshot(): object | Promise<object>
   /** @returns what ends it. */
   follow(listener: (second: object) => void): () => void
 }
@@ -184,8 +184,8 @@ export function createAdminListener(needs: AdminListenerNeeds): AdminListener {
   route('/decisions', { get: [(request, response) => feed.answer(request, response, queryOf(request))] })
   route('/decisions/:id', {
     get: [
-      (request, response) => {
-        const text = feed.find(String(request.params.id))
+      async (request, response) => {
+        const text = await feed.find(String(request.params.id))
         if (text === undefined) notFound(response)
         else response.type('json').send(text)
       },
@@ -211,8 +211,8 @@ export function createAdminListener(needs: AdminListenerNeeds): AdminListener {
       express.json({ type: () => true, limit: '4kb' }),
       checkRollback,
       recorded('rollback', request => ({ revision: revisionIn(request) ?? null })),
-      (request, response) => {
-        const { status, body } = needs.rollbackPolicy(revisionIn(request) as string | undefined)
+      async (request, response) => {
+        const { status, body } = await needs.rollbackPolicy(revisionIn(request) as string | undefined)
         response.status(status).json(body)
       },
     ],
@@ -229,10 +229,11 @@ export function createAdminListener(needs: AdminListenerNeeds): AdminListener {
     refuse(response, 500, 'server_error', 'The gateway failed')
   })
 
-  function answerLive(request: IncomingMessage, response: Response): void {
-    if (!wantsEvents(request)) return void response.json(needs.live.snapshot())
+  async function answerLive(request: IncomingMessage, response: Response): Promise<void> {
+    const snapshot = await needs.live.snapshot()
+    if (!wantsEvents(request)) return void response.json(snapshot)
     const stream = openEventStream(response, () => stop())
-    stream.send({ event: 'snapshot', data: JSON.stringify(needs.live.snapshot()) })
+    stream.send({ event: 'snapshot', data: JSON.stringify(snapshot) })
     const stop = needs.live.follow(second => stream.send({ event: 'second', data: JSON.stringify(second) }))
   }
 

@@ -23,6 +23,8 @@ export interface DecisionView {
 }
 
 export interface DecisionJournal {
+  /** Where what is looked at has to be gathered first. */
+  fresh?(): Promise<void>
   /** The oldest first. */
   entries(): Iterable<DecisionEntry>
   find(id: string): DecisionEntry | undefined
@@ -32,9 +34,9 @@ export interface DecisionJournal {
 
 export interface DecisionFeed {
   /** Answers with a list, or with events. */
-  answer(request: IncomingMessage, response: ServerResponse, query: URLSearchParams): void
+  answer(request: IncomingMessage, response: ServerResponse, query: URLSearchParams): Promise<void>
   /** JSON text; undefined when it is not known, or no longer. */
-  find(id: string): string | undefined
+  find(id: string): Promise<string | undefined>
 }
 
 /** Which decisions are wanted. */
@@ -92,7 +94,8 @@ export function createDecisionFeed(journal: DecisionJournal): DecisionFeed {
   }
 
   return {
-    answer(request, response, query) {
+    async answer(request, response, query) {
+      await journal.fresh?.()
       if (!wantsEvents(request)) return list(response, query)
       if (followers >= MOST_FOLLOWERS) {
         response.writeHead(503, { 'retry-after': '5' }).end()
@@ -100,7 +103,8 @@ export function createDecisionFeed(journal: DecisionJournal): DecisionFeed {
       }
       follow(request, response, query)
     },
-    find(id) {
+    async find(id) {
+      await journal.fresh?.()
       const entry = journal.find(id)
       return entry && JSON.stringify(entry.view())
     },

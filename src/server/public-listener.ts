@@ -38,6 +38,11 @@ export interface PublicListenerNeeds {
   readonly tls: TlsMaterial | undefined
   /** Seconds, of `Strict-Transport-Security`. */
   readonly hstsSeconds: number | undefined
+  /**
+   * Other processes accept at the same address: a connection that Node itself turns away would be offered
+   * to the next one, and so on for ever.
+   */
+  readonly sharesAddress?: boolean
   /** Many callers come from one of these, so its connections are not counted. */
   readonly proxies: TrustedProxies
   /** Never rejects. */
@@ -125,7 +130,7 @@ export function createPublicListener(needs: PublicListenerNeeds): PublicListener
     if (exchange) exchange.response.once('finish', refuse)
     else refuse()
   })
-  server.maxConnections = mostAccepted(needs.connections)
+  if (!needs.sharesAddress) server.maxConnections = mostAccepted(needs.connections)
   server.on('connection', connections.opened)
 
   function refuseSocket(socket: Socket, status: number, code: string, reason: string): void {
@@ -180,7 +185,7 @@ export function createPublicListener(needs: PublicListenerNeeds): PublicListener
     },
     limitConnections(next) {
       connections.limit(next)
-      server.maxConnections = mostAccepted(next)
+      if (!needs.sharesAddress) server.maxConnections = mostAccepted(next)
     },
     renewTls(material) {
       if (secure && door) secure.setSecureContext(door.renew(material))

@@ -46,6 +46,7 @@ export function createRedisShelf<T>(
   }
 
   return {
+    look,
     async get(id) {
       const [document] = await read(id)
       return document && kept(document)

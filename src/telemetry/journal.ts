@@ -7,6 +7,8 @@ import { createRing } from './ring.ts'
 export interface Journal {
   /** Takes a record of the audit log once it is written, JSON text. Events of other kinds are let pass. */
   take(record: string): void
+  /** The records from a number on that are still kept, and the number of the next one. */
+  since(from: number): { readonly records: readonly string[]; readonly next: number }
   /** The oldest first. */
   entries(): Iterable<JournalEntry>
   find(id: string): JournalEntry | undefined
@@ -95,6 +97,12 @@ export function createJournal({
       if (!kept || listeners.size === 0) return
       const entry = find(record.substr(BEGINNINGS[what].length, ID_LENGTH))
       if (entry) for (const listener of listeners) listener(entry, what)
+    },
+    since(from) {
+      const kept: string[] = []
+      for (let number = Math.max(from, records.first); number < records.next; number++)
+        kept.push(records.text(number) as string)
+      return { records: kept, next: records.next }
     },
     entries,
     find,

@@ -5,7 +5,7 @@
  * without a credential can choose becomes a label.
  */
 import { boundedNames } from './bounded-names.ts'
-import { createInstruments, type Instruments } from './instruments.ts'
+import { createInstruments, type Instruments, type MetricFamily } from './instruments.ts'
 
 export interface RequestFacts {
   /** Undefined where nobody was identified. */
@@ -54,6 +54,14 @@ export interface Metrics extends Pick<Instruments, 'families' | 'text' | 'conten
   auditRecords(sink: string, count: number, outcome: 'written' | 'failed' | 'dropped'): void
   /** Spans of traces. */
   spans(count: number, outcome: 'exported' | 'dropped'): void
+}
+
+/** Where several workers serve, counted by their primary. */
+export const WORKER_RESTARTS: MetricFamily = {
+  name: 'sallyport_worker_restarts_total',
+  type: 'counter',
+  labels: ['worker'],
+  help: 'Workers that ended unasked and were replaced, by their number (only with `serve --workers`)',
 }
 
 export interface MetricsNeeds {

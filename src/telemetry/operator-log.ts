@@ -20,15 +20,16 @@ export type Tell = (event: string, facts?: object) => void
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
-/** @param stream - stderr, in production. */
+/** @param stream - stderr, in production. @param facts - Of every line. */
 export function createOperatorLog(
   stream: NodeJS.WriteStream & { readonly fd: number },
   level: LogLevel = 'info',
+  facts?: Readonly<Record<string, unknown>>,
 ): OperatorLog {
   const logger = pino(
     {
       level,
-      base: null,
+      base: facts ?? null,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: label => ({ level: label }) },
     },

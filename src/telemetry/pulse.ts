@@ -1,12 +1,16 @@
 /**
  * Pulse: what happened in each of the last seconds, for those who look on: a page, a terminal.
  */
-import type { PulseRates, PulseSecond } from '../contract/seen.ts'
+import type { PulseRates, PulseSecond, SecondCounts } from '../contract/seen.ts'
 
 export interface Pulse {
   request(facts: { readonly outcome: string; readonly seconds: number }): void
   tokens(input: number, output: number): void
   snapshot(): PulseSnapshot
+  /** Seconds from this one on that are over, and in which something happened. */
+  counts(from: number): readonly SecondCounts[]
+  /** Adds what happened elsewhere, as `counts` tells it. */
+  add(counts: SecondCounts): void
   /** @param listener - Told each second that is over. @returns what ends it. */
   follow(listener: (second: PulseSecond & { readonly last: PulseRates }) => void): () => void
 }
@@ -112,6 +116,22 @@ export function createPulse({ now, everySecond }: PulseNeeds): Pulse {
       const second = current()
       second.inputTokens += input
       second.outputTokens += output
+    },
+    counts: from =>
+      last(Math.min(KEPT_SECONDS, Math.max(0, at() - from)))
+        .filter(({ requests, inputTokens, outputTokens }) => requests + inputTokens + outputTokens > 0)
+        .map(second => ({ ...second, latencies: second.latencies.slice() })),
+    add(counts) {
+      if (at() - counts.at > KEPT_SECONDS) return
+      const second = slotOf(counts.at)
+      if (second.at !== counts.at) second.begin(counts.at)
+      second.requests += counts.requests
+      second.refused += counts.refused
+      second.failed += counts.failed
+      second.inputTokens += counts.inputTokens
+      second.outputTokens += counts.outputTokens
+      for (let step = 0; step < STEPS; step++)
+        second.latencies[step] = (second.latencies[step] as number) + (counts.latencies[step] ?? 0)
     },
     snapshot: () => ({ seconds: last(KEPT_SECONDS).map(shown), last: rates() }),
     follow(listener) {

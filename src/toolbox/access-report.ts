@@ -4,6 +4,7 @@
  */
 import { partsOf } from '../audit/parts.ts'
 import { recordsIn } from '../audit/read-records.ts'
+import { mergedByTime } from '../audit/worker-logs.ts'
 import { shownPath } from './config.ts'
 import { CommandFailure, EXIT, type Format, print, printJson, table } from './output.ts'
 
@@ -71,16 +72,32 @@ interface Book {
 
 async function read(files: readonly string[]): Promise<Book> {
   const book: Book = { grants: new Map(), requests: new Map() }
-  for (const file of files.flatMap(partsOf)) {
+  const [only, ...others] = files
+  if (only !== undefined && others.length === 0) {
+    await readLog(only, text => note(JSON.parse(text), book))
+    return book
+  }
+  // What was asked of one worker may have been approved at another: a step is known by its time.
+  const logs: string[][] = []
+  for (const file of files) {
+    const lines: string[] = []
+    await readLog(file, text => void lines.push(text))
+    logs.push(lines)
+  }
+  for (const text of mergedByTime(logs)) note(JSON.parse(text), book)
+  return book
+}
+
+/** @param take - Given what may tell something. */
+async function readLog(log: string, take: (text: string) => void): Promise<void> {
+  for (const file of partsOf(log)) {
     try {
-      for await (const batch of recordsIn(file)) {
-        for (const { text } of batch) if (MAY_TELL.test(text)) note(JSON.parse(text), book)
-      }
+      for await (const batch of recordsIn(file))
+        for (const { text } of batch) if (MAY_TELL.test(text)) take(text)
     } catch (error) {
       throw new CommandFailure(EXIT.failure, `cannot read ${shownPath(file)}: ${(error as Error).message}`)
     }
   }
-  return book
 }
 
 /** Most lines tell nothing of access and are not worth parsing. */

@@ -4,6 +4,7 @@
 import { follow } from '../audit/follow.ts'
 import { partsOf } from '../audit/parts.ts'
 import { lastRecords } from '../audit/read-records.ts'
+import { mergedByTime } from '../audit/worker-logs.ts'
 import type { Filter } from './audit-filter.ts'
 import { createRequests, type RequestRow, type Requests } from './audit-requests.ts'
 import { CommandFailure, EXIT, type Format } from './output.ts'
@@ -21,18 +22,24 @@ const LINES_PER_ENTRY = 4
 const FEWEST = 50
 const MOST_LINES = 4_000_000
 
-export async function auditTail(file: string, filter: Filter | undefined, flags: TailFlags): Promise<void> {
+/** @param logs - One, or those of workers that serve together, which are told in the order of time. */
+export async function auditTail(
+  logs: readonly string[],
+  filter: Filter | undefined,
+  flags: TailFlags,
+): Promise<void> {
   const { stdout } = process
   const show =
     flags.format === 'json' ? (entry: Entry) => entry.lines : pretty(stdout.isTTY && !process.env.NO_COLOR)
   const put = (entry: Entry): void => void stdout.write(`${show(entry).join('\n')}\n`)
-  const { entries, seq, requests, goOn } = await latest(file, filter, flags.lines)
+  const { entries, seqs, requests, goOn } = await latest(logs, filter, flags.lines)
   for (const entry of entries) put(entry)
   if (!flags.follow) return
   goOn(put)
   const stop = new AbortController()
   process.once('SIGINT', () => stop.abort())
-  await follow(file, { afterSeq: seq, intervalMs: LOOK_MS, signal: stop.signal, onLine: requests.take })
+  const options = { intervalMs: LOOK_MS, signal: stop.signal, onLine: requests.take }
+  await Promise.all(logs.map((file, index) => follow(file, { ...options, afterSeq: seqs[index] ?? 0 })))
 }
 
 /** A request, or another event. */
@@ -45,8 +52,8 @@ interface Entry {
 
 interface Latest {
   readonly entries: readonly Entry[]
-  /** Of the last line that was read. */
-  readonly seq: number
+  /** Of the last line that was read of each log. */
+  readonly seqs: readonly number[]
   /** Knows which requests are still open. */
   readonly requests: Requests
   /** Where entries go from now on. */
@@ -54,9 +61,10 @@ interface Latest {
 }
 
 /** Read from the end on, further and further until there are enough. */
-async function latest(file: string, filter: Filter | undefined, most: number): Promise<Latest> {
+async function latest(logs: readonly string[], filter: Filter | undefined, most: number): Promise<Latest> {
   for (let wanted = Math.max(most, FEWEST) * LINES_PER_ENTRY; ; wanted *= 4) {
-    const lines = await lastLines(file, wanted)
+    const each = await Promise.all(logs.map(file => lastLines(file, wanted)))
+    const lines = each.length === 1 ? (each[0] as string[]) : mergedByTime(each)
     const entries: Entry[] = []
     let put = (entry: Entry): void => void entries.push(entry)
     const requests = createRequests({
@@ -69,10 +77,11 @@ async function latest(file: string, filter: Filter | undefined, most: number): P
       },
     })
     for (const line of lines) requests.take(line)
-    if (entries.length < most && lines.length === wanted && wanted <= MOST_LINES) continue
+    if (entries.length < most && each.some(({ length }) => length === wanted) && wanted <= MOST_LINES)
+      continue
     return {
       entries: most === 0 ? [] : entries.slice(-most),
-      seq: seqIn(lines.at(-1)),
+      seqs: each.map(own => seqIn(own.at(-1))),
       requests,
       goOn(further) {
         put = further

@@ -25,7 +25,11 @@ export async function auditVerify(logs: readonly (readonly string[])[], flags: V
   progress.end()
   const ok = results.every(result => result.ok)
   if (flags.format === 'json') printJson(summed(results))
-  else for (const result of results) printResult(result)
+  else
+    for (const [index, result] of results.entries()) {
+      if (results.length > 1) print(`${shownPath(logs[index]?.at(-1) ?? '')}:`)
+      printResult(result)
+    }
   if (!ok) throw new CommandExit(EXIT.findings)
 }
 

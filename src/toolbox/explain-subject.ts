@@ -13,6 +13,7 @@ import { instantIn, pointersIn, readRecorded } from '../policy/recorded.ts'
 import { questionsIn } from '../policy/scenarios/questions.ts'
 import { readScenarios } from '../policy/scenarios/read.ts'
 import { inputOf } from '../policy/scenarios/run.ts'
+import { withWorkers } from './audit-logs.ts'
 import { CommandFailure, EXIT } from './output.ts'
 import { settingOf } from './setting.ts'
 
@@ -160,7 +161,8 @@ async function textOf(file: string): Promise<string> {
 async function lineOf(file: string, decision: string): Promise<string> {
   const mark = `"decision_id":${JSON.stringify(decision)}`
   try {
-    for (const part of partsOf(file))
+    // Whoever names the log of a gateway means those of its workers, too.
+    for (const part of withWorkers(file).flatMap(partsOf))
       for await (const batch of recordsIn(part))
         for (const { text } of batch)
           if (text.includes(mark) && !text.startsWith('{"event":"outcome"')) return text

@@ -2,7 +2,14 @@
  * `status`: what a running gateway is doing.
  */
 import { formatFinding } from '../contract/findings.ts'
-import type { AuditState, CandidateStatus, PolicyStatus, SinkState, Status } from '../contract/seen.ts'
+import type {
+  AuditState,
+  CandidateStatus,
+  PolicyStatus,
+  SinkState,
+  Status,
+  WorkerState,
+} from '../contract/seen.ts'
 import { type AdminOptions, askAdmin } from './admin-client.ts'
 import { CommandFailure, EXIT, print, printJson, table } from './output.ts'
 
@@ -28,6 +35,7 @@ function told(status: Status): string {
     ['activated', policy.activated_at ?? '-'],
     ['confirmed', policy.confirmed_at ?? '-'],
     ['held', policy.held.join(', ') || '-'],
+    ...(status.workers ?? []).map((worker, index) => [index === 0 ? 'workers' : '', workerTold(worker)]),
     ['store', `${store.engine}, ${good(store.ok)}`],
     ['audit', auditTold(audit)],
     ...audit.sinks.map(sink => ['', sinkTold(sink)]),
@@ -64,10 +72,16 @@ function auditTold({ ok, seq, lost }: AuditState): string {
   return `${good(ok)}, record ${seq}${lost > 0 ? `, ${lost} served without a record` : ''}`
 }
 
-function sinkTold({ name, ok, seq, error, waiting }: SinkState): string {
+function workerTold({ id, pid, ready, restarts }: WorkerState): string {
+  const again = restarts === 0 ? '' : `, replaced ${restarts} times`
+  return `${id}: ${ready ? `serves, process ${pid}` : 'is not ready'}${again}`
+}
+
+function sinkTold({ name, ok, seq, error, waiting, worker }: SinkState): string {
   const { records = 0 } = (waiting ?? {}) as { records?: number }
   const behind = records > 0 ? `, ${records} records wait` : ''
-  return `${name}: ${good(ok)}, record ${seq}${behind}${error ? ` (${error})` : ''}`
+  const whose = worker === undefined ? name : `${name} of worker ${worker}`
+  return `${whose}: ${good(ok)}, record ${seq}${behind}${error ? ` (${error})` : ''}`
 }
 
 function good(ok: boolean): string {

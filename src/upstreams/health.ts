@@ -114,7 +114,7 @@ export function createHealth({ pools, deadlines, probe, now, random, onNews }: H
       const { busy, ...facts } = told
       target.state.reading = {
         ...facts,
-        foreign: Math.max(0, busy - target.state.inFlight),
+        foreign: Math.max(0, busy - target.state.inFlight - target.state.elsewhere),
         staleAt: now() + STALE_AFTER * settings.intervalMs,
       }
     } catch {

@@ -38,11 +38,25 @@ export interface PatientWish extends Wish {
   readonly left: AbortSignalLike
 }
 
+/** Slots that are dealt out to several who send to the same targets: what is here may be had elsewhere, too. */
+export interface Shares {
+  /** These are the pools there are now. */
+  follow(pools: readonly Pool[]): void
+  /** Asks for more slots at these targets. @returns When the others have given what they can spare now. */
+  seek(targets: readonly Target[]): Promise<void>
+  /** Nobody here waits for one of these any more. */
+  rest(targets: readonly Target[]): void
+  /** A request has left. @param wanted - Somebody here waits for its slot. */
+  left(state: TargetState, wanted: boolean): void
+}
+
 export interface PlacesNeeds {
   readonly pools: Pick<Pools, 'pick' | 'named'>
   readonly deadlines: Deadlines
   /** Milliseconds on the clock of the deadlines. */
   now(): number
+  /** Undefined: all slots are here. */
+  readonly shares?: Shares
 }
 
 interface Waiting extends PatientWish {
@@ -63,7 +77,7 @@ const BELIEVED_AFTER = 8
 const HOPELESS = 2
 const LONGEST_RETRY_AFTER_S = 60
 
-export function createPlaces({ pools, deadlines, now }: PlacesNeeds): Places {
+export function createPlaces({ pools, deadlines, now, shares }: PlacesNeeds): Places {
   const queues = new Map<string, Queue>()
 
   /** Who waits for a pool, whatever config it waited under. */
@@ -86,6 +100,7 @@ export function createPlaces({ pools, deadlines, now }: PlacesNeeds): Places {
         onDue(at) {
           serve(queue)
           if (queue.line.size() === 0) return
+          void shares?.seek(queue.pool.targets)
           queue.watched.dueAt = at + LOOK_EVERY_MS
           deadlines.watch(queue.watched)
         },
@@ -109,14 +124,23 @@ export function createPlaces({ pools, deadlines, now }: PlacesNeeds): Places {
         left = true
         state.inFlight--
         if (trial) state.onTrial = false
+        shares?.left(state, isAwaited(state))
         freed(target)
       },
     }
   }
 
+  const awaits = ({ line, pool }: Queue, state: TargetState): boolean =>
+    line.size() > 0 && pool.targets.some(target => target.state === state)
+
+  function isAwaited(state: TargetState): boolean {
+    for (const queue of queues.values()) if (awaits(queue, state)) return true
+    return false
+  }
+
   function freed({ state }: Target): void {
     for (const queue of queues.values()) {
-      if (queue.line.size() === 0 || !queue.pool.targets.some(target => target.state === state)) continue
+      if (!awaits(queue, state)) continue
       queue.pace.departed(now())
       serveAtHome(queue, state)
       serve(queue)
@@ -176,6 +200,7 @@ export function createPlaces({ pools, deadlines, now }: PlacesNeeds): Places {
         passed: 0,
         settle({ place, error }) {
           queue.line.leave(waiting)
+          if (queue.line.size() === 0) shares?.rest(queue.pool.targets)
           deadlines.forget(watched)
           wish.left.onAbort = undefined
           if (error) reject(error)
@@ -210,11 +235,19 @@ export function createPlaces({ pools, deadlines, now }: PlacesNeeds): Places {
     takeNow,
     async take(pool, wish) {
       if (wish.left.aborted) throw new ClientLeft()
-      const target = pools.pick(pool, wish)
+      let target = pools.pick(pool, wish)
+      if (target === 'busy' && shares) {
+        await shares.seek(pool.targets)
+        if (wish.left.aborted) throw new ClientLeft()
+        target = pools.pick(pool, wish)
+      }
       if (target === undefined) return undefined
       // Who comes later does not pass those who wait, but for a target that only it could use.
       const first = (queues.get(pool.name)?.line.size() ?? 0) === 0
-      if (target !== 'busy' && first) return enter(target, pool)
+      if (target !== 'busy' && first) {
+        shares?.rest(pool.targets)
+        return enter(target, pool)
+      }
       const place = wait(pool, wish)
       serve(queueOf(pool))
       return place

@@ -195,7 +195,7 @@ export function createPools({ now, random, queued, readTls }: PoolsNeeds): Pools
             models: pool.models,
             healthy: standingIn(pool, at),
             targets: pool.targets.length,
-            in_flight: pool.targets.reduce((sum, { state }) => sum + state.inFlight, 0),
+            in_flight: pool.targets.reduce((sum, { state }) => sum + state.inFlight + state.elsewhere, 0),
             queued: queued(pool.name),
           },
         ]),

@@ -31,6 +31,10 @@ export interface TargetState {
   /** As configured, without credentials and without a trailing slash: fit to be shown. */
   readonly url: string
   inFlight: number
+  /** Where its slots are dealt out among several, how many are here; Infinity where all are. */
+  allowance: number
+  /** Requests that it works on for other workers, as they told last. */
+  elsewhere: number
   /** Failures of any kind, one after the other. */
   failures: number
   /** How often it was ejected since it last answered: each spell is longer. */
@@ -80,6 +84,8 @@ export function newState(url: string): TargetState {
   return {
     url,
     inFlight: 0,
+    allowance: Number.POSITIVE_INFINITY,
+    elsewhere: 0,
     failures: 0,
     ejections: 0,
     ejectedUntil: 0,
@@ -137,7 +143,10 @@ export function slotsOf(target: Target, now: number): number {
 }
 
 export function hasSlot(target: Target, now: number): boolean {
-  return loadOf(target, now) < slotsOf(target, now)
+  const { slots, state } = target
+  return (
+    loadOf(target, now) < slotsOf(target, now) && (slots === undefined || state.inFlight < state.allowance)
+  )
 }
 
 export function freshReading({ reading }: TargetState, now: number): Reading | undefined {

@@ -42,6 +42,8 @@ export interface GatewayOptions {
   readonly config?: Readonly<Record<string, object>>
   readonly keys?: readonly KeySpec[]
   readonly env?: Readonly<Record<string, string>>
+  /** Of `serve`, besides the config. */
+  readonly args?: readonly string[]
   /** Another built command than that of this tree. */
   readonly cli?: string
   /** A config elsewhere, which is used as it is. */
@@ -151,7 +153,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Runnin
       : ['sh', '-c', `ulimit ${options.ulimit}; exec "$0" "$@"`]
   const [program = '', ...args] = [
     ...within,
-    ...[process.execPath, options.cli ?? CLI, 'serve', '--config', config],
+    ...[process.execPath, options.cli ?? CLI, 'serve', '--config', config, ...(options.args ?? [])],
   ]
   const child = spawn(program, args, {
     cwd: folder,
