@@ -66,6 +66,8 @@ class Relay implements Watched, AnswerReader, Relayed {
   bytesOut = 0
   readonly #protocol: ReturnType<typeof protocolOf>
   readonly #length: number | undefined
+  /** Its length is not known, and nobody can use a part of it: each part waits for the next, the last one for the record. */
+  readonly #isDocument: boolean
   #held: Buffer | undefined = undefined
   #atBoundary = true
   #over = false
@@ -82,6 +84,7 @@ class Relay implements Watched, AnswerReader, Relayed {
   ) {
     this.#protocol = protocolOf(head.answer)
     this.#length = lengthOf(head.answer)
+    this.#isDocument = this.#length === undefined && JSON_TYPE.test(head.answer.header('content-type') ?? '')
     this.dueAt = this.#idleUntil()
   }
 
@@ -109,8 +112,11 @@ class Relay implements Watched, AnswerReader, Relayed {
   }
 
   onEnd(): void {
-    if (this.#counter) this.#counter.onEnd()
-    else this.#close('completed')
+    if (this.#counter) {
+      this.#counter.onEnd()
+      return
+    }
+    this.#close('completed')
   }
 
   onBroken(): void {
@@ -138,6 +144,13 @@ class Relay implements Watched, AnswerReader, Relayed {
     this.response.destroy()
   }
 
+  /** @returns The part before. Some clients take what came before a connection broke for all there is. */
+  #inTurn(part: Buffer): Buffer | undefined {
+    const before = this.#held
+    this.#held = part
+    return before
+  }
+
   #idleUntil(): number {
     const { needs } = this
     return Math.min(needs.now() + needs.timeouts.idle, needs.totalBy)
@@ -159,6 +172,7 @@ class Relay implements Watched, AnswerReader, Relayed {
     if (this.#closed) return
     this.#closed = true
     this.end = how
+    if (how !== 'completed') this.bytesOut -= this.#held?.length ?? 0
     this.done(this)
   }
 
@@ -172,13 +186,15 @@ class Relay implements Watched, AnswerReader, Relayed {
   #pass(came: Buffer): void {
     const { needs, response } = this
     this.dueAt = this.#idleUntil()
-    const part = needs.pass(came)
-    if (part.length === 0) return
-    if (this.bytesOut + part.length > needs.maxBytes) {
+    const passed = needs.pass(came)
+    if (passed.length === 0) return
+    if (this.bytesOut + passed.length > needs.maxBytes) {
       this.#stop('upstream_failed')
       return
     }
-    this.bytesOut += part.length
+    this.bytesOut += passed.length
+    const part = this.#isDocument ? this.#inTurn(passed) : passed
+    if (part === undefined) return
     if (this.#length !== undefined && this.bytesOut >= this.#length) {
       this.#held = this.#held ? Buffer.concat([this.#held, part]) : part
       return
@@ -196,6 +212,7 @@ class Relay implements Watched, AnswerReader, Relayed {
 }
 
 const LINE_FEED = 0x0a
+const JSON_TYPE = /^application\/(?:[a-z0-9.-]+\+)?json\b/i
 
 function lengthOf(answer: Answer): number | undefined {
   const declared = answer.header('content-length')

@@ -1,8 +1,11 @@
+import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
+import http, { type IncomingMessage } from 'node:http'
 import path from 'node:path'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { startTinySlm, type TinySlm } from '../../examples/tiny-slm/server.ts'
 import { chat, errorOf, type RunningGateway, startGateway, stopAll } from '../support/gateway.ts'
+import { startUpstream, type UpstreamCall } from '../support/upstream.ts'
 
 interface Verification {
   readonly ok: boolean
@@ -217,5 +220,52 @@ describe('the audit log', () => {
     expect(model.stats().requests).toBe(reached)
     expect((await gateway.status()).audit.ok).toBe(false)
     expect((await fetch(`${gateway.adminUrl}/readyz`)).status).toBe(503)
+  })
+
+  it('keeps back the last part of a document whose length nobody said, until it is on record', async () => {
+    const calls: UpstreamCall[] = []
+    const upstream = await startUpstream({
+      onCall({ response }) {
+        calls.push({ response } as UpstreamCall)
+        response.writeHead(200, { 'content-type': 'application/json' })
+        response.write('{"choices":')
+      },
+    })
+    onTestFinished(() => upstream.close())
+    const gateway = await startGateway({ targets: [upstream.url] })
+    const read: string[] = []
+    const asked = () =>
+      new Promise<IncomingMessage>((resolve, reject) => {
+        const headers = { authorization: `Bearer ${gateway.keys.dev}`, 'content-type': 'application/json' }
+        http
+          .request(`${gateway.url}/v1/chat/completions`, { method: 'POST', headers }, resolve)
+          .on('error', reject)
+          .end('{"model":"tiny"}')
+      })
+
+    const wholeComes = asked()
+    await upstream.came(1)
+    calls[0]?.response.write('[]}')
+    const whole = await wholeComes
+    whole.on('data', part => read.push(String(part)))
+    await expect.poll(() => read).toEqual(['{"choices":'])
+    calls[0]?.response.end()
+    await once(whole, 'end')
+    expect(read).toEqual(['{"choices":', '[]}'])
+
+    const halfComes = asked()
+    await upstream.came(2)
+    calls[1]?.response.write('[]}')
+    const half = await halfComes
+    await once(half, 'data')
+    calls[1]?.response.destroy()
+    await once(half, 'error')
+    await gateway.audited(({ outcome }) => outcome === 'upstream_failed')
+    const outcomes = gateway.audit().filter(({ event }) => event === 'outcome')
+    const ends = outcomes.map(({ outcome, http }) => [outcome, http.bytes_out])
+    expect(ends).toEqual([
+      ['completed', 14],
+      ['upstream_failed', 11],
+    ])
   })
 })

@@ -222,7 +222,12 @@ describe('a gateway of two workers', () => {
       const killed = (await workersOf(gateway))[kill % 2]
       process.kill(killed?.pid ?? 0, 'SIGKILL')
       gateway.writePolicy(ruled(`rule_${kill + 1}`))
-      await gateway.logged('worker_ready', ({ worker, pid }) => worker === killed?.id && pid !== killed?.pid)
+      await expect
+        .poll(async () => (await workersOf(gateway)).find(({ id }) => id === killed?.id))
+        .toMatchObject({
+          ready: true,
+          restarts: Math.floor(kill / 2) + 1,
+        })
       await gateway.logged('policy_activated')
     }
     over = true
