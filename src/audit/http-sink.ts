@@ -74,6 +74,7 @@ export function createHttpSink(needs: HttpSinkNeeds): HttpSink {
       try {
         await deliver(segment)
       } catch (cause) {
+        spool.kept()
         if (stop.signal.aborted) return
         backOff = delayAfter(cause, failures++)
         tell(false, cause)

@@ -24,8 +24,10 @@ export interface Spool {
   readonly from: Link
   /** @throws when there is no room and nothing may be dropped, or it cannot be written. */
   append(lines: Buffer, link: Link): void
-  /** The oldest segment; it takes no further records. */
+  /** The oldest segment, which is on its way from now on: it takes no further records, and is not dropped. */
   next(): Segment | undefined
+  /** It was not delivered, and is the oldest that waits. */
+  kept(): void
   /** Forgets a segment that was delivered. */
   done(segment: Segment): void
   /** Records and bytes that wait. */
@@ -117,6 +119,9 @@ export function createSpool({ folder, maxBytes, segmentBytes, mayDrop, onDropped
     stored.push(segment)
     return segment
   }
+  /** What is on its way. */
+  let sent: Stored | undefined
+
   /** A full disk may have taken half a line. */
   function takeBack(segment: Stored): void {
     try {
@@ -129,7 +134,8 @@ export function createSpool({ folder, maxBytes, segmentBytes, mayDrop, onDropped
 
   function makeRoom(size: number): void {
     while (total() + size > maxBytes) {
-      const oldest = stored[0]
+      // One that is on its way is delivered or not: whether it was dropped nobody could say.
+      const oldest = stored.find(segment => segment !== sent)
       if (!mayDrop) throw new Error('the upload buffer is full')
       // A batch larger than all of it is taken all the same.
       if (!oldest) return
@@ -156,9 +162,14 @@ export function createSpool({ folder, maxBytes, segmentBytes, mayDrop, onDropped
       const oldest = stored[0]
       if (!oldest || oldest.records === 0) return undefined
       if (oldest === open) open = undefined
+      sent = oldest
       return { number: oldest.number, lines: () => linesOf(readFileSync(fileOf(oldest))) }
     },
+    kept() {
+      sent = undefined
+    },
     done(segment) {
+      sent = undefined
       const found = stored.find(({ number }) => number === segment.number)
       if (found) forget(found)
     },
