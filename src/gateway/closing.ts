@@ -9,6 +9,17 @@ export interface Closing {
   close(): Promise<void>
 }
 
+/** @returns What was opened; where that fails, all of it is closed again. @throws as `open` */
+export async function openOrClose<T>(open: (closing: Closing) => Promise<T>): Promise<T> {
+  const closing = createClosing()
+  try {
+    return await open(closing)
+  } catch (error) {
+    await closing.close()
+    throw error
+  }
+}
+
 export function createClosing(): Closing {
   const parts: { close(): unknown }[] = []
   return {

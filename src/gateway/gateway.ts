@@ -9,7 +9,7 @@ import type { OperatorLog } from '../telemetry/operator-log.ts'
 import { VERSION } from '../version.ts'
 import type { Watcher } from '../watcher.ts'
 import { openAdmin } from './admin.ts'
-import { type Closing, createClosing } from './closing.ts'
+import { type Closing, openOrClose } from './closing.ts'
 import { closeLeftLogs } from './left-logs.ts'
 import { openPolicies } from './policies.ts'
 import { nearestEnd } from './seeing.ts'
@@ -49,14 +49,8 @@ export interface GatewayOptions {
  * @returns When it accepts requests; a policy that is not valid does not keep it from starting.
  * @throws when the store or the audit log cannot be opened, or an address cannot be had; then nothing is left open.
  */
-export async function createGateway(options: GatewayOptions): Promise<Gateway> {
-  const closing = createClosing()
-  try {
-    return await open(options, closing)
-  } catch (error) {
-    await closing.close()
-    throw error
-  }
+export function createGateway(options: GatewayOptions): Promise<Gateway> {
+  return openOrClose(closing => open(options, closing))
 }
 
 async function open(options: GatewayOptions, closing: Closing): Promise<Gateway> {

@@ -21,7 +21,7 @@ import { createCrew, type WorkerProcess } from '../workers/crew.ts'
 import { mergeCandidates, mergePools } from '../workers/merge-status.ts'
 import { openAccess } from './access.ts'
 import { openAdmin } from './admin.ts'
-import { type Closing, createClosing } from './closing.ts'
+import { type Closing, openOrClose } from './closing.ts'
 import type { Gateway, GatewayOptions } from './gateway.ts'
 import { createGathered } from './gathered.ts'
 import { closeLeftLogs, workerFolder } from './left-logs.ts'
@@ -53,14 +53,8 @@ const TELL_EVERY_MS = 200
  * @returns When all workers take requests.
  * @throws as `createGateway`, and when a worker cannot begin.
  */
-export async function createPrimary(options: PrimaryOptions): Promise<SharedGateway> {
-  const closing = createClosing()
-  try {
-    return await open(options, closing)
-  } catch (error) {
-    await closing.close()
-    throw error
-  }
+export function createPrimary(options: PrimaryOptions): Promise<SharedGateway> {
+  return openOrClose(closing => open(options, closing))
 }
 
 async function open(options: PrimaryOptions, closing: Closing): Promise<SharedGateway> {

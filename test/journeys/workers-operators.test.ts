@@ -3,30 +3,18 @@ import path from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { listenAt } from '../../src/server/listen-at.ts'
 import { eventsOf } from '../support/events.ts'
-import {
-  chat,
-  newFolder,
-  prepare,
-  type RunningGateway,
-  runCommand,
-  stopAll,
-  writeFiles,
-} from '../support/gateway.ts'
+import { chat, newFolder, prepare, type RunningGateway, runCommand, writeFiles } from '../support/gateway.ts'
 import { redisServer, startRedis } from '../support/redis.ts'
-import { startUpstream, type Upstream, type UpstreamCall } from '../support/upstream.ts'
-import { auditsOf, startWorkers, workerOf, workersOf } from '../support/workers.ts'
+import {
+  auditsOf,
+  startWorkers,
+  stopWithUpstreams,
+  upstream,
+  workerOf,
+  workersOf,
+} from '../support/workers.ts'
 
-const upstreams: Upstream[] = []
-afterEach(async () => {
-  await stopAll()
-  await Promise.all(upstreams.splice(0).map(upstream => upstream.close()))
-})
-
-async function upstream(onCall?: (call: UpstreamCall) => void): Promise<Upstream> {
-  const started = await startUpstream(onCall ? { onCall } : {})
-  upstreams.push(started)
-  return started
-}
+afterEach(stopWithUpstreams)
 
 /** Each on a connection of its own: those are handed to the workers in turn. */
 const ask = (gateway: RunningGateway, body: object = {}): Promise<Response> =>

@@ -2,21 +2,18 @@ import { readdirSync } from 'node:fs'
 import { afterEach, describe, expect, it } from 'vitest'
 import { startTinySlm } from '../../examples/tiny-slm/server.ts'
 import { ACCESS_POLICY, ask as askAccess, call, PEOPLE } from '../support/access.ts'
-import { chat, newFolder, prepare, type RunningGateway, runCommand, stopAll } from '../support/gateway.ts'
-import { startUpstream, type Upstream, type UpstreamCall } from '../support/upstream.ts'
-import { auditOf, auditsOf, startWorkers, workerOf, workersOf } from '../support/workers.ts'
+import { chat, newFolder, prepare, type RunningGateway, runCommand } from '../support/gateway.ts'
+import {
+  auditOf,
+  auditsOf,
+  startWorkers,
+  stopWithUpstreams,
+  upstream,
+  workerOf,
+  workersOf,
+} from '../support/workers.ts'
 
-const upstreams: Upstream[] = []
-afterEach(async () => {
-  await stopAll()
-  await Promise.all(upstreams.splice(0).map(upstream => upstream.close()))
-})
-
-async function upstream(onCall?: (call: UpstreamCall) => void): Promise<Upstream> {
-  const started = await startUpstream(onCall ? { onCall } : {})
-  upstreams.push(started)
-  return started
-}
+afterEach(stopWithUpstreams)
 
 /** Each on a connection of its own: those are handed to the workers in turn. */
 const ask = (gateway: RunningGateway, body?: object): Promise<Response> =>

@@ -1,5 +1,6 @@
 /** Pools as the config makes them, on a clock that a test moves. */
 import type { PoolConfig, TargetConfig } from '../../src/contract/config/pools.ts'
+import type { PatientWish } from '../../src/upstreams/places.ts'
 import { createPools, type Pool, type Pools } from '../../src/upstreams/pools.ts'
 import type { Target } from '../../src/upstreams/target.ts'
 import { chance } from './random.ts'
@@ -75,3 +76,17 @@ export function onePool(
 }
 
 export const first = (pool: Pool): Target => pool.targets[0] as Target
+
+/** Of a request that may wait for as long as it likes. */
+export function patientWish(members: Partial<PatientWish> = {}): PatientWish {
+  return {
+    tried: new Set(),
+    model: null,
+    key: undefined,
+    principal: 'ana',
+    priority: 0,
+    totalBy: Number.POSITIVE_INFINITY,
+    left: { aborted: false, onAbort: undefined },
+    ...members,
+  }
+}

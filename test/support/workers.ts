@@ -3,7 +3,14 @@
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
-import { type AuditRecord, type GatewayOptions, type RunningGateway, startGateway } from './gateway.ts'
+import {
+  type AuditRecord,
+  type GatewayOptions,
+  type RunningGateway,
+  startGateway,
+  stopAll,
+} from './gateway.ts'
+import { startUpstream, type Upstream, type UpstreamCall } from './upstream.ts'
 
 export interface WorkerFacts {
   readonly id: number
@@ -11,6 +18,20 @@ export interface WorkerFacts {
   readonly ready: boolean
   readonly revision: string | null
   readonly restarts: number
+}
+
+const upstreams: Upstream[] = []
+
+/** For `afterEach`: gateways first, then the model servers behind them. */
+export async function stopWithUpstreams(): Promise<void> {
+  await stopAll()
+  await Promise.all(upstreams.splice(0).map(upstream => upstream.close()))
+}
+
+export async function upstream(onCall?: (call: UpstreamCall) => void): Promise<Upstream> {
+  const started = await startUpstream(onCall ? { onCall } : {})
+  upstreams.push(started)
+  return started
 }
 
 export function startWorkers(options: GatewayOptions = {}): Promise<RunningGateway> {

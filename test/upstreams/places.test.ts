@@ -4,18 +4,7 @@ import { ClientLeft } from '../../src/upstreams/client-left.ts'
 import { createPlaces, type PatientWish, type Place } from '../../src/upstreams/places.ts'
 import type { Pool } from '../../src/upstreams/pools.ts'
 import { virtualDeadlines } from '../support/deadlines.ts'
-import { first, onePool, poolConfig, targetConfig } from '../support/pool.ts'
-
-const wish = (members: Partial<PatientWish> = {}): PatientWish => ({
-  tried: new Set(),
-  model: null,
-  key: undefined,
-  principal: 'ana',
-  priority: 0,
-  totalBy: Number.POSITIVE_INFINITY,
-  left: { aborted: false, onAbort: undefined },
-  ...members,
-})
+import { first, onePool, poolConfig, targetConfig, patientWish as wish } from '../support/pool.ts'
 
 function placesFor(slots: number, members: Partial<PoolConfig> = {}) {
   const { pools, pool, clock } = onePool([targetConfig('http://a', { slots })], members)

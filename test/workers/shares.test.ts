@@ -12,7 +12,7 @@ import { createShareDealer } from '../../src/workers/share-dealer.ts'
 import { createShareHolder } from '../../src/workers/share-holder.ts'
 import { createWire } from '../../src/workers/wire.ts'
 import { virtualDeadlines } from '../support/deadlines.ts'
-import { first, onePool, targetConfig } from '../support/pool.ts'
+import { first, onePool, patientWish, targetConfig } from '../support/pool.ts'
 import { chance } from '../support/random.ts'
 import { portPair } from '../support/wires.ts'
 
@@ -97,16 +97,7 @@ function team(workers: number, slots: number, { max = 1000 } = {}) {
 const take = (
   worker: TestWorker,
   left = { aborted: false, onAbort: undefined as (() => void) | undefined },
-) =>
-  worker.places.take(worker.pool, {
-    tried: new Set(),
-    model: null,
-    key: undefined,
-    principal: 'ana',
-    priority: 0,
-    totalBy: Number.POSITIVE_INFINITY,
-    left,
-  }) as Promise<Place>
+) => worker.places.take(worker.pool, patientWish({ left })) as Promise<Place>
 
 describe('slots that are dealt out', () => {
   it.each([
