@@ -6,7 +6,6 @@ import { GatewayError } from '../contract/errors.ts'
 import { GENERATING } from '../contract/input.schema.ts'
 import type { RequestFacts } from '../contract/request.ts'
 import { parseDuration } from '../contract/units.ts'
-import { rateHeaders } from '../limits/rate-headers.ts'
 import { createUsageFilter } from '../limits/usage-filter.ts'
 import { createUsageReader, type UsageReader } from '../limits/usage-reader.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
@@ -21,6 +20,7 @@ import { retryAfterMs } from '../upstreams/retry-after.ts'
 import { reportsNoUsage, rewrittenBody } from '../upstreams/rewrite.ts'
 import { protocolOf } from '../upstreams/stream-protocol.ts'
 import { answerHeaders, upstreamHeaders } from '../upstreams/upstream-headers.ts'
+import { headersOf } from './headers.ts'
 import { stillAllowed } from './question.ts'
 import { contentOf, type Recorder } from './recorder.ts'
 import { callTrace, providerOf } from './traced.ts'
@@ -204,8 +204,7 @@ export function createPassage(needs: PassageNeeds): Passage {
     // A target that says come back later, and not when.
     const later = TELLS_WHEN.has(answer.status) && answer.header('retry-after') === undefined
     const headers = answerHeaders(answer.rawHeaders, target.url)
-    headers.push('x-request-id', visit.requestId, 'x-decision-id', visit.id)
-    headers.push(...rateHeaders(visit.standings, visit.now))
+    headers.push(...headersOf(visit))
     if (later) headers.push('retry-after', '1')
     response.writeHead(answer.status, headers)
     if (streamed) response.flushHeaders()

@@ -18,7 +18,6 @@ import type { EpochMs } from '../contract/units.ts'
 import { LimitRefusal } from '../limits/admit.ts'
 import type { Pricing } from '../limits/amounts.ts'
 import type { Ledger, Standing } from '../limits/ledger.ts'
-import { rateHeaders } from '../limits/rate-headers.ts'
 import type { Candidate } from '../policy/candidate.ts'
 import { EngineError } from '../policy/engine-error.ts'
 import type { Revision } from '../policy/revision.ts'
@@ -38,6 +37,7 @@ import type { StopReason } from '../upstreams/relay.ts'
 import type { AccessApi } from './access-api.ts'
 import { type CallerNeeds, callerOf } from './caller.ts'
 import { grantClaims } from './grounds.ts'
+import { headersOf } from './headers.ts'
 import { createOwnApi, isOwn, type NamedLimits, type OwnApiNeeds } from './own-api.ts'
 import type { Passage } from './passage.ts'
 import { createPermit } from './permit.ts'
@@ -268,12 +268,6 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
       }
     },
   }
-}
-
-/** What every answer to a visit says of it: names and values in turn. */
-function headersOf(visit: Visit): string[] {
-  const names = ['x-request-id', visit.requestId, 'x-decision-id', visit.id]
-  return visit.standings.length > 0 ? [...names, ...rateHeaders(visit.standings, visit.now)] : names
 }
 
 function outcomeOf(error: unknown, { recorded }: Visit): Outcome {

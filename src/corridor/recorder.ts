@@ -111,11 +111,8 @@ export function createRecorder({
     const { usage, price } = visit
     const total = performance.now() - visit.began
     enter(visit)
-    endCall(
-      visit,
-      ending.status,
-      ending.outcome === 'completed' ? undefined : (refusal?.told.code ?? ending.outcome),
-    )
+    const error = ending.outcome === 'completed' ? undefined : (refusal?.told.code ?? ending.outcome)
+    endCall(visit, ending.status, error)
     if (usage && visit.principal)
       metrics.tokens(visit.principal.id, visit.model, usage.inputTokens, usage.outputTokens)
     if (visit.target && CALLS_A_MODEL.has(visit.facts?.operation ?? 'other')) {
@@ -124,7 +121,7 @@ export function createRecorder({
         provider: providerOf(visit),
         model: visit.model,
         seconds: (performance.now() - (visit.sentAt ?? visit.began)) / 1000,
-        error: ending.outcome === 'completed' ? undefined : (refusal?.told.code ?? ending.outcome),
+        error,
         usage: usage?.estimated === false ? usage : undefined,
       })
     }

@@ -82,19 +82,19 @@ export function describe(facts: DescribeFacts): Description {
   const policy = `,"policy":{"revision":${quote(facts.revision)},"age_seconds":${facts.policyAgeSeconds}}`
   const time = `,"time":{"now_ns":${facts.now}000000}}`
   const rest = asker + pools + policy + time
-  const withoutBody = requestText(texts, ALL_MEMBERS) + rest
-  texts[HEADERS_AT] = headersRead(headers, request.headers, reads)
-  texts[BODY_AT] = bodyRead(body, reads)
+  const asked = [...texts]
+  asked[HEADERS_AT] = headersRead(headers, request.headers, reads)
+  asked[BODY_AT] = bodyRead(body, reads)
   const poolsRead = wanted.pools ? pools : ',"pools":{}'
   const policyRead = wanted.policy ? policy : ',"policy":{}'
   return {
-    input: requestText(texts, wanted.request) + asker + poolsRead + policyRead + time,
+    input: requestText(asked, wanted.request) + asker + poolsRead + policyRead + time,
     whole() {
-      texts[HEADERS_AT] = headers
-      texts[BODY_AT] = bodyText(body)
-      return requestText(texts, ALL_MEMBERS) + rest
+      const all = [...texts]
+      all[BODY_AT] = bodyText(body)
+      return requestText(all, ALL_MEMBERS) + rest
     },
-    withoutContent: withoutBody,
+    withoutContent: requestText(texts, ALL_MEMBERS) + rest,
     erased: kept.erased,
     model,
     stream,
