@@ -35,12 +35,14 @@ export interface Ground {
   readonly upstream: number
   /** On any unless told. */
   readonly core?: number
+  /** Notes how long its event loop stands still, which costs some CPU. */
+  readonly lag?: true
 }
 
 const ROOT = path.resolve(import.meta.dirname, '../..')
 const CLI = path.join(ROOT, 'dist/cli.js')
 
-export async function grow(shape: Shape, { port, upstream, core }: Ground): Promise<Grown> {
+export async function grow(shape: Shape, { port, upstream, core, lag }: Ground): Promise<Grown> {
   const folder = mkdtempSync(path.join(tmpdir(), 'sallyport-growth-'))
   const { principals = 10, dataBytes = 0, limits, targets = 1, auditBytes = 0 } = shape
   writePolicy(path.join(folder, 'policies'), limits, dataBytes)
@@ -61,7 +63,12 @@ export async function grow(shape: Shape, { port, upstream, core }: Ground): Prom
     },
   }
   writeFileSync(path.join(folder, 'gateway.config.json'), JSON.stringify(config))
-  const command = { command: process.execPath, args: [...lagArgs(), CLI, 'serve'], cwd: folder, port }
+  const command = {
+    command: process.execPath,
+    args: [...(lag ? lagArgs() : []), CLI, 'serve'],
+    cwd: folder,
+    port,
+  }
   const served = { ...command, env: { NODE_ENV: 'production' } }
   const running = await start([core === undefined ? served : pinned(served, core)], 120)
   return {

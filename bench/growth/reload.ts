@@ -11,49 +11,68 @@ import { forgetLag, lagOf } from './lag.ts'
 const RELOADS = 100
 /** A request every so often, one after the other. */
 const PACE_MS = 5
-const BETWEEN_MS = 300
+const QUIET_WINDOWS = 30
+/** About as long as a reload. */
+const WINDOW_REQUESTS = 80
 const MOST_REQUESTS = 4000
 
 export async function reloadUnderLoad({ port, upstream }: Ground): Promise<string> {
-  const gateway = await grow({}, { port, upstream })
+  const gateway = await grow({}, { port, upstream, lag: true })
   try {
     await pace(gateway, () => false, 1000)
-    await forgetLag(gateway)
-    const quiet = await pace(gateway, () => false, 1000)
-    const [quietLag, inForce, meanwhile] = [lagOf(gateway), [] as number[], [] as number[]]
-    await forgetLag(gateway)
+    const quiet: Window[] = []
+    for (let number = 1; number <= QUIET_WINDOWS; number++) {
+      quiet.push(await observed(gateway, () => pace(gateway, () => false, WINDOW_REQUESTS)))
+    }
+    const reloads: Window[] = []
     for (let number = 1; number <= RELOADS; number++) {
-      await passed(BETWEEN_MS)
-      const limit = change(gateway, number)
-      const written = performance.now()
-      meanwhile.push(...(await pace(gateway, given => given === limit, MOST_REQUESTS)))
-      inForce.push(performance.now() - written)
+      const limit = String(1e8 + number)
+      reloads.push(
+        await observed(gateway, () => {
+          change(gateway, limit)
+          return pace(gateway, given => given === limit, MOST_REQUESTS)
+        }),
+      )
       if (number % 10 === 0)
-        process.stderr.write(`reload ${number}: ${Math.round(inForce.at(-1) as number)} ms\n`)
+        process.stderr.write(`reload ${number}: ${Math.round(reloads.at(-1)?.ms as number)} ms\n`)
     }
     return `## A changed policy
 
-The reference policy, changed ${RELOADS} times under a request every ${PACE_MS} ms; checked, compiled and loaded each time.
+The reference policy, changed ${RELOADS} times under a request every ${PACE_MS} ms; checked, compiled and loaded each time,
+on the same cores as the load.
 
 | ms | median | p99 | worst |
 | --- | ---: | ---: | ---: |
-| from the last byte written to the first request decided by it | ${row(inForce)} |
-| a request, nothing else going on | ${row(quiet)} |
-| a request, while a policy is reloaded | ${row(meanwhile)} |
-
-At most the event loop stood still for ${quietLag.toFixed(1)} ms with nothing else going on, and for ${lagOf(gateway).toFixed(1)} ms over all reloads.
+| from the last byte written to the first request decided by it | ${row(reloads.map(({ ms }) => ms))} |
+| a request, nothing else going on | ${row(quiet.flatMap(({ latencies }) => latencies))} |
+| a request, while a policy is reloaded | ${row(reloads.flatMap(({ latencies }) => latencies))} |
+| the longest standstill of the event loop, nothing else going on | ${row(quiet.map(({ standstill }) => standstill))} |
+| the longest standstill of the event loop in a reload | ${row(reloads.map(({ standstill }) => standstill))} |
 `
   } finally {
     await gateway.stop()
   }
 }
 
-/** @returns What answers say once it is in force. */
-function change({ folder }: Grown, number: number): string {
+/** What was seen while something went on, all in ms. */
+interface Window {
+  readonly ms: number
+  readonly latencies: readonly number[]
+  readonly standstill: number
+}
+
+async function observed(gateway: Grown, run: () => Promise<number[]>): Promise<Window> {
+  await forgetLag(gateway)
+  const began = performance.now()
+  const latencies = await run()
+  const ms = performance.now() - began
+  return { ms, latencies, standstill: await lagOf(gateway) }
+}
+
+/** @param limit - What answers say once it is in force. */
+function change({ folder }: Grown, limit: string): void {
   const file = path.join(folder, 'policies/gateway/tables/data.yaml')
-  const limit = String(1e8 + number)
   writeFileSync(file, readFileSync(file, 'utf8').replace(/(requests_per_minute: )1\d{8}/g, `$1${limit}`))
-  return limit
 }
 
 /** Asks until an answer is as wanted, or so often. @returns How long each took, ms. */
