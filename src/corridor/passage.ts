@@ -49,7 +49,6 @@ export function createPassage(needs: PassageNeeds): Passage {
     // A stream that would not report its usage is asked to, and its client not told: what was used is accounted for.
     const hidesUsage = reportsNoUsage(visit.body, facts.path)
     const answered = await send(visit, facts, decision, hidesUsage)
-    visit.letGoOfQuestion(decision.recheck_every !== undefined || visit.grants.length > 0)
     if (answered.head.readUntil !== undefined) await leaveBehind(visit, answered, facts)
     visit.firstByteMs = performance.now() - visit.began
     refuseFailure(answered)
@@ -71,21 +70,25 @@ export function createPassage(needs: PassageNeeds): Passage {
   function send(
     visit: Visit,
     facts: RequestFacts,
-    { rewrite, priority }: Decision,
+    { rewrite, priority, recheck_every }: Decision,
     asksUsage: boolean,
   ): Promise<Answered> {
+    const { pools } = visit
     const body = rewrittenBody(visit.body, rewrite, facts.path, asksUsage)
+    const conversations = pools.map(({ prefixCharacters }) =>
+      prefixCharacters === undefined
+        ? undefined
+        : conversationOf(visit.body?.value, visit.model, prefixCharacters),
+    )
+    visit.letGoOfQuestion(recheck_every !== undefined || visit.grants.length > 0)
     const bodyLength = body?.length ?? (facts.method === 'GET' || facts.method === 'HEAD' ? undefined : 0)
     return forward(
       {
-        pools: visit.pools,
+        pools,
         principal: visit.principal?.id ?? '',
         priority: priority ?? 0,
         model: visit.model,
-        keyFor: ({ prefixCharacters }) =>
-          prefixCharacters === undefined
-            ? undefined
-            : conversationOf(visit.body?.value, visit.model, prefixCharacters),
+        keyFor: pool => conversations[pools.indexOf(pool)],
         began: steadyBegin(visit),
         left: visit,
         onPlace: place => visit.enter(place),

@@ -106,7 +106,7 @@ export class Visit implements AbortSignalLike, StopHandle, Rostered {
   }
 
   /**
-   * It was sent and is on record: an answer may take minutes, and what was asked much memory.
+   * It is on record and about to be sent: an answer may take minutes, and what was asked much memory.
    *
    * @param mayAskAgain - The policy may be asked the same at a later moment.
    */
