@@ -25,6 +25,8 @@ export interface Grown {
   readonly port: number
   readonly folder: string
   readonly running: Running
+  /** From its start until it listens, s. */
+  readonly startSeconds: number
   /** Of the one who asks. */
   readonly secret: string
   stop(): Promise<void>
@@ -70,11 +72,13 @@ export async function grow(shape: Shape, { port, upstream, core, lag }: Ground):
     port,
   }
   const served = { ...command, env: { NODE_ENV: 'production' } }
+  const began = performance.now()
   const running = await start([core === undefined ? served : pinned(served, core)], 120)
   return {
     port,
     folder,
     running,
+    startSeconds: (performance.now() - began) / 1000,
     secret,
     async stop() {
       await running.stop()
