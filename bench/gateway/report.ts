@@ -117,7 +117,7 @@ A ratio is the median of the ratios of each round. First byte: of the body, from
 connections that are always busy, so it holds the time in line. The limits of these figures: one machine, loopback,
 a model server that answers at once.
 
-How cost grows with what there is, what an open stream takes and what a reload costs: \`npm run bench:growth\`. What a
+How cost grows with what there is, what an open stream takes and what a reload costs: [growth.md](growth.md). What a
 second process is worth: [workers.md](workers.md#what-it-is-worth). Memory over an hour of mixed load:
 [reliability.md](reliability.md#an-hour-of-everything-at-once).
 `
