@@ -3,9 +3,10 @@ import path from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { listenAt } from '../../src/server/listen-at.ts'
 import { eventsOf } from '../support/events.ts'
-import { chat, newFolder, prepare, type RunningGateway, runCommand, writeFiles } from '../support/gateway.ts'
+import { newFolder, prepare, type RunningGateway, runCommand, writeFiles } from '../support/gateway.ts'
 import { redisServer, startRedis } from '../support/redis.ts'
 import {
+  ask,
   auditsOf,
   startWorkers,
   stopWithUpstreams,
@@ -15,10 +16,6 @@ import {
 } from '../support/workers.ts'
 
 afterEach(stopWithUpstreams)
-
-/** Each on a connection of its own: those are handed to the workers in turn. */
-const ask = (gateway: RunningGateway, body: object = {}): Promise<Response> =>
-  chat(gateway, { headers: { connection: 'close' }, body })
 
 const metric = async (gateway: RunningGateway, series: string): Promise<number> => {
   const text = await (await fetch(`${gateway.adminUrl}/metrics`)).text()

@@ -4,6 +4,7 @@ import { startTinySlm } from '../../examples/tiny-slm/server.ts'
 import { ACCESS_POLICY, ask as askAccess, call, PEOPLE } from '../support/access.ts'
 import { chat, newFolder, prepare, type RunningGateway, runCommand } from '../support/gateway.ts'
 import {
+  ask,
   auditOf,
   auditsOf,
   startWorkers,
@@ -14,10 +15,6 @@ import {
 } from '../support/workers.ts'
 
 afterEach(stopWithUpstreams)
-
-/** Each on a connection of its own: those are handed to the workers in turn. */
-const ask = (gateway: RunningGateway, body?: object): Promise<Response> =>
-  chat(gateway, { headers: { connection: 'close' }, ...(body && { body }) })
 
 // biome-ignore lint/suspicious/noExplicitAny: a test looks wherever it wants to
 const admin = async (gateway: RunningGateway, what: string, init?: RequestInit): Promise<any> =>

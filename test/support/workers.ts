@@ -5,6 +5,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import {
   type AuditRecord,
+  chat,
   type GatewayOptions,
   type RunningGateway,
   startGateway,
@@ -40,6 +41,11 @@ export function startWorkers(options: GatewayOptions = {}): Promise<RunningGatew
     args: ['--workers', '2', ...(options.args ?? [])],
     config: { store: { engine: 'sqlite', path: 'state/store.db' }, ...options.config },
   })
+}
+
+/** Each on a connection of its own: those are handed to the workers in turn. */
+export function ask(gateway: RunningGateway, body?: object): Promise<Response> {
+  return chat(gateway, { headers: { connection: 'close' }, ...(body && { body }) })
 }
 
 export async function workersOf(gateway: RunningGateway): Promise<readonly WorkerFacts[]> {
