@@ -6,9 +6,10 @@ import { generateKeyPairSync, sign } from 'node:crypto'
 import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import path from 'node:path'
+import { parse, stringify } from 'yaml'
 import { findOpa } from '../../src/policy/opa-command.ts'
 import { type Command, has } from './processes.ts'
-import type { Scenario } from './scenarios.ts'
+import { MODEL, type Scenario } from './scenarios.ts'
 
 export interface System {
   readonly name: string
@@ -60,6 +61,8 @@ export interface Variant {
   members?(place: Place): object
   /** What it needs beside it; its CPU time counts too. */
   beside?(place: Place): Command
+  /** Of who is known; `developer` unless told. */
+  readonly role?: string
   /** For who is known, in place of an API key. */
   credential?(place: Place): string
 }
@@ -87,12 +90,28 @@ export function sallyport(name: string, about: string, variant: Variant = {}): S
   }
 }
 
+/** A role with opening hours that are never over: who has it is decided by the clock, each time. */
+const SHIFT = 'night_shift'
+const ALWAYS = [
+  {
+    days: ['Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday', 'Sunday'],
+    from: '00:00',
+    until: '24:00',
+  },
+]
+
 /** The reference policy, with limits that a benchmark does not reach. */
 export function writeReferencePolicy(folder: string): void {
   cpSync(path.join(ROOT, 'policies'), folder, { recursive: true })
-  const tables = path.join(folder, 'gateway/tables/data.yaml')
-  const plenty = '{ requests_per_minute: 100000000, team_requests_per_minute: 100000000, streams: 100000 }'
-  writeFileSync(tables, readFileSync(tables, 'utf8').replace(/( {2}interactive: ).*/, `$1${plenty}`))
+  const file = path.join(folder, 'gateway/tables/data.yaml')
+  const tables = parse(readFileSync(file, 'utf8'))
+  tables.tiers.interactive = {
+    requests_per_minute: 100_000_000,
+    team_requests_per_minute: 100_000_000,
+    streams: 100_000,
+  }
+  tables.hours[SHIFT].windows = ALWAYS
+  writeFileSync(file, stringify(tables))
 }
 
 function prepare(place: Place, variant: Variant): void {
@@ -104,7 +123,7 @@ function prepare(place: Place, variant: Variant): void {
     // Its tests and scenarios are about the limits as they were.
     policy: { activation: { tests: false } },
     limits: { unauthenticated: false },
-    pools: { chat: { models: ['tiny'], targets: [{ url: `http://127.0.0.1:${upstream}` }] } },
+    pools: { chat: { models: [MODEL], targets: [{ url: `http://127.0.0.1:${upstream}` }] } },
     ...variant.members?.(place),
   }
   writeFileSync(path.join(folder, 'gateway.config.json'), JSON.stringify(config))
@@ -113,7 +132,7 @@ function prepare(place: Place, variant: Variant): void {
   keys.set(folder, {
     known:
       variant.credential?.(place) ??
-      keyIn(folder, '--principal', 'bench', '--roles', 'developer', '--team', 'bench'),
+      keyIn(folder, '--principal', 'bench', '--roles', variant.role ?? 'developer', '--team', 'bench'),
     forbidden: keyIn(folder, '--principal', 'nobody'),
     // Of the right form, so that it must be looked for.
     denied: keyIn(folder, '--principal', 'stranger', '--config', 'elsewhere.config.json'),
@@ -172,38 +191,62 @@ function nginx(place: Place, config: string): Command {
 }
 
 /**
- * The same question as ours, as far as nginx can put it: it does not read bodies, so the model is in a
- * header. What is not permitted has no value, which OPA answers with 404.
+ * The same question to the same policy, as far as nginx can put it: it does not read bodies, so the model
+ * is in a header, and it knows no callers, so the policy is told who has which key. What is not permitted
+ * has no value, which OPA answers with 404.
  */
-const OPA_POLICY = `package gateway
+const OPA_DOOR = `package door
 
 import rego.v1
 
-permit if {
-	caller := data.callers[input.authorization]
-	input.method == "POST"
-	input.model in data.roles[caller.role].models
+permit if data.gateway.decision.allow with input as {
+	"request": {"operation": "chat", "model": input.model},
+	"principal": object.get(data.callers, input.authorization, {}),
+	"grants": [],
+	"pools": data.pools,
 }
 `
 
 function opaServer({ folder, aux }: Place): Command {
-  const policy = path.join(folder, 'policy.rego')
-  const data = path.join(folder, 'data.json')
-  writeFileSync(policy, OPA_POLICY)
+  writeReferencePolicy(path.join(folder, 'policies'))
+  writeFileSync(path.join(folder, 'door.rego'), OPA_DOOR)
   writeFileSync(
-    data,
+    path.join(folder, 'data.json'),
     JSON.stringify({
-      callers: { [`Bearer ${KNOWN_KEY}`]: { role: 'developer' }, 'Bearer forbidden': { role: 'none' } },
-      roles: { developer: { models: ['tiny'] }, none: { models: [] } },
+      callers: {
+        [`Bearer ${KNOWN_KEY}`]: principal('bench', ['developer'], 'bench'),
+        'Bearer forbidden': principal('nobody', [], null),
+      },
+      pools: { chat: { models: [MODEL], healthy: 1, targets: 1, in_flight: 0, queued: 0 } },
     }),
   )
   const flags = ['--v1-compatible', '--skip-version-check', '--log-level', 'error']
   const address = ['--addr', `127.0.0.1:${aux}`]
   return {
     command: findOpa()?.path ?? 'opa',
-    args: ['run', '--server', ...flags, ...address, policy, data],
+    args: [
+      'run',
+      '--server',
+      ...flags,
+      ...address,
+      '--ignore',
+      '*_test.rego',
+      '--ignore',
+      'scenarios',
+      '--ignore',
+      'data.schema.json',
+      'policies',
+      'door.rego',
+      'data.json',
+    ],
+    cwd: folder,
     port: aux,
   }
+}
+
+/** As the gateway tells a policy of somebody with a key. */
+function principal(id: string, roles: readonly string[], team: string | null): object {
+  return { id, roles, team, kind: 'service', authenticated: true, method: 'api_key', claims: {} }
 }
 
 const WITHOUT_NGINX = 'there is no nginx (Debian: nginx-light)'
@@ -220,6 +263,13 @@ function hasPeer(name: string): boolean {
 
 export const SYSTEMS: readonly System[] = [
   sallyport('sallyport', 'API keys, the reference policy, its limits, usage, audit log and metrics, all on'),
+  sallyport(
+    'sallyport+hours',
+    'the same for a caller whose role has opening hours, so that each request is decided anew',
+    {
+      role: SHIFT,
+    },
+  ),
   sallyport('sallyport+jwt', 'the same for a caller with a JWT that was seen before', {
     members: ({ aux }) => ({
       identity: { jwt: [{ issuer: issuerAt(aux), audience: ['bench'], jwksUri: `${issuerAt(aux)}/jwks` }] },
@@ -266,14 +316,15 @@ export const SYSTEMS: readonly System[] = [
   },
   {
     name: 'nginx+opa',
-    about: 'nginx asking an OPA server beside it (auth_request); no limits, no audit',
+    about:
+      'nginx asking an OPA server beside it (auth_request) for a decision by the same policy; no limits, no audit',
     refuses: true,
     missing: () => (has('nginx') ? (findOpa() ? undefined : 'there is no opa') : WITHOUT_NGINX),
     statuses: { denied: 403, forbidden: 403 },
     commands: place => {
       const ask = `'{"method":"$request_method","authorization":"$http_authorization","model":"$http_x_model"}'`
       const locations = `location / { auth_request /_opa; ${PASS} }
-    location = /_opa { internal; proxy_pass http://opa/v0/data/gateway/permit; proxy_http_version 1.1;
+    location = /_opa { internal; proxy_pass http://opa/v0/data/door/permit; proxy_http_version 1.1;
       proxy_method POST; proxy_pass_request_headers off; proxy_set_header Connection "";
       proxy_set_header Content-Type application/json; proxy_set_body ${ask};
       proxy_intercept_errors on; error_page 404 =403 @refuse; }
@@ -282,7 +333,7 @@ export const SYSTEMS: readonly System[] = [
       return [opaServer(place), nginx(place, nginxConfig(place, locations, opa))]
     },
     headers: ({ caller }) => ({
-      'x-model': 'tiny',
+      'x-model': MODEL,
       authorization: `Bearer ${caller === 'known' ? KNOWN_KEY : caller}`,
     }),
   },

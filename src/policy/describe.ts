@@ -29,7 +29,7 @@ export interface DescribeFacts {
 }
 
 export interface Description {
-  /** What the policy is asked, JSON text, well-formed Unicode: of the request, the pools and itself what it can look at. */
+  /** What the policy is asked, JSON text, well-formed Unicode: of the request, the pools, the time and itself what it can look at. */
   readonly input: string
   /** All of it. */
   whole(): string
@@ -87,8 +87,9 @@ export function describe(facts: DescribeFacts): Description {
   asked[BODY_AT] = bodyRead(body, reads)
   const poolsRead = wanted.pools ? pools : ',"pools":{}'
   const policyRead = wanted.policy ? policy : ',"policy":{}'
+  const timeRead = wanted.time ? time : ',"time":{}}'
   return {
-    input: requestText(asked, wanted.request) + asker + poolsRead + policyRead + time,
+    input: requestText(asked, wanted.request) + asker + poolsRead + policyRead + timeRead,
     whole() {
       const all = [...texts]
       all[BODY_AT] = bodyText(body)
@@ -138,6 +139,7 @@ interface Wanted {
   readonly request: readonly number[]
   readonly pools: boolean
   readonly policy: boolean
+  readonly time: boolean
 }
 
 /** Worked out once for a policy. */
@@ -150,6 +152,7 @@ function wantedBy(reads: Reads): Wanted {
     request: ALL_MEMBERS.filter(at => reads.mayDependOn(`/input/request/${REQUEST_MEMBERS[at]}`)),
     pools: reads.mayDependOn('/input/pools'),
     policy: reads.mayDependOn('/input/policy'),
+    time: reads.mayDependOn('/input/time'),
   }
   wants.set(reads, wanted)
   return wanted

@@ -49,7 +49,7 @@ export interface HostOptions {
 export function createHost({ builtinErrors, maxEvaluationMs }: HostOptions): Host {
   let machine: Machine
   let callables: ReadonlyMap<number, Callable>
-  let evaluation: Evaluation
+  let instant: Pick<Evaluation, 'nowNs' | 'seed'>
   let failure: EngineError | undefined
   let deadline = Number.POSITIVE_INFINITY
   let looked = 0
@@ -67,6 +67,17 @@ export function createHost({ builtinErrors, maxEvaluationMs }: HostOptions): Hos
     }
     looked = at
     if (at > deadline) throw new EngineError('timed_out', `not decided within ${maxEvaluationMs} ms`)
+  }
+
+  /** What is decided by the instant is known by its having been looked at, so it is, only where it is used. */
+  const evaluation: Evaluation = {
+    get nowNs() {
+      return instant.nowNs
+    },
+    get seed() {
+      return instant.seed
+    },
+    checkpoint: look,
   }
 
   function float(address: number, bytes: number, into: number): number {
@@ -128,7 +139,7 @@ export function createHost({ builtinErrors, maxEvaluationMs }: HostOptions): Hos
       deadline = Number.POSITIVE_INFINITY
     },
     begin(next) {
-      evaluation = { nowNs: next.nowNs, seed: next.seed, checkpoint: look }
+      instant = next
       failure = undefined
       looked = performance.now()
       forgiven = false

@@ -2,11 +2,12 @@
  * A revision: one policy, compiled and loaded, that can be asked.
  *
  * Answers are checked against the decision schema. The same answer is common, so a text that was
- * read and checked once is remembered.
+ * read and checked once is remembered; and so is the answer to an input, where it depends on nothing else.
  */
 import { type Decision, decisionSchema } from '../contract/decision.schema.ts'
 import { GatewayError } from '../contract/errors.ts'
 import { compileSchema } from '../contract/schema.ts'
+import { createDecisionCache, WatchedInstant } from './decision-cache.ts'
 import type { Engine, Instant } from './engine.ts'
 import { EngineError } from './engine-error.ts'
 import { READS_ANYTHING, type Reads } from './reads.ts'
@@ -65,9 +66,19 @@ export function createRevision(
   entrypoint: string,
   { reads = READS_ANYTHING, dataText = '{}' }: RevisionFacts = {},
 ): Revision {
+  const cache = createDecisionCache(reads)
   const remembered = new Map<string, Decided>()
 
   function decide(inputText: string, instant: Instant): Decided {
+    const known = cache?.get(inputText)
+    if (known) return known
+    const watched = new WatchedInstant(instant)
+    const decided = evaluated(inputText, watched)
+    if (!watched.wasLookedAt) cache?.put(inputText, decided)
+    return decided
+  }
+
+  function evaluated(inputText: string, instant: Instant): Decided {
     const text = ask(entrypoint, inputText, instant)
     if (text === undefined) throw new UndefinedDecision()
     const known = remembered.get(text)
