@@ -17,7 +17,7 @@ import type { OpaCommand, OpaOutput } from './opa-command.ts'
 import { type Coverage, coverageIn, findingsIn, resultsIn, type TestResult } from './opa-output.ts'
 import { explanationsIn } from './opa-trace.ts'
 import { pathsInPlan } from './plan-reads.ts'
-import { FURTHER_ENTRYPOINTS, FURTHER_INPUTS, FURTHER_WORDS } from './questions.ts'
+import { FURTHER_ENTRYPOINTS, FURTHER_INPUTS, FURTHER_PACKAGES, FURTHER_WORDS } from './questions.ts'
 import type { ReadPaths } from './reads.ts'
 import { DATA_SCHEMA, isTest, type Snapshot, writeSnapshot } from './source.ts'
 import { defines, type Module, readModule } from './syntax.ts'
@@ -69,8 +69,9 @@ export async function openWorkshop(snapshot: Snapshot, opa: OpaCommand, shown: s
   writeFileSync(schemaFile, JSON.stringify(CHECKED_INPUT))
   writeFileSync(capabilitiesFile, await offered(opa))
 
+  const isSmall = sizeOf(snapshot) <= MOST_SMALL_BYTES
   const run = (args: readonly string[]): Promise<OpaOutput> =>
-    opa.run([...args, '--v1-compatible'], { cwd: sources })
+    opa.run([...args, '--v1-compatible'], { cwd: sources, sparesMemory: !isSmall })
   const show = (name: string): string => path.join(shown, name)
 
   async function build(
@@ -114,10 +115,11 @@ export async function openWorkshop(snapshot: Snapshot, opa: OpaCommand, shown: s
   /** Only files that could define a question are parsed. */
   async function answered(): Promise<readonly string[]> {
     const names = snapshot.files
-      .filter(
-        ({ name, bytes }) =>
-          name.endsWith('.rego') && !isTest(name) && FURTHER_WORDS.test(bytes.toString('utf8')),
-      )
+      .filter(({ name, bytes }) => {
+        if (!name.endsWith('.rego') || isTest(name)) return false
+        const text = bytes.toString('utf8')
+        return FURTHER_PACKAGES.test(text) && FURTHER_WORDS.test(text)
+      })
       .map(({ name }) => name)
     const modules = await parse(names)
     return FURTHER_ENTRYPOINTS.filter(entrypoint => modules.some(module => defines(module, entrypoint)))
@@ -233,6 +235,13 @@ export function testPattern(names: readonly string[]): string {
 function linesOf(snapshot: Snapshot, name: string): string[] {
   const file = snapshot.files.find(file => file.name === path.posix.normalize(name))
   return file?.bytes.toString('utf8').split('\n') ?? []
+}
+
+/** What OPA makes of sources of this size is no burden to any machine. */
+const MOST_SMALL_BYTES = 1024 * 1024
+
+function sizeOf({ files }: Snapshot): number {
+  return files.reduce((size, { bytes }) => size + bytes.length, 0)
 }
 
 /** How many files are parsed at the same time. */

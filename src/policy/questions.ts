@@ -9,7 +9,9 @@ export const MASK_ENTRYPOINT = 'gateway/mask'
 
 export const FURTHER_ENTRYPOINTS: readonly string[] = [ACCESS_ENTRYPOINT, MASK_ENTRYPOINT]
 
-/** A source without any of these words defines none of them. */
+/** A source that is in none of these packages defines none of them. */
+export const FURTHER_PACKAGES = /\bpackage(?:\s|#.*\n)+gateway(?:\s|$|#|\[|\.(?:access|mask)\b)/
+/** Nor does one without any of these words. */
 export const FURTHER_WORDS = /\b(access|mask)\b/
 
 /**

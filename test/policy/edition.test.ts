@@ -61,6 +61,24 @@ describe('an edition', () => {
     revision.close()
   })
 
+  it.each([
+    ['a package of its own', 'package gateway.mask\n\nimport data.x\n\nx contains 1\n'],
+    ['a package of its own, in brackets', 'package gateway["mask"]\n\nx := 1\n'],
+    ['the package, with a remark in it', 'package # of the gateway\ngateway # this\n\nmask := []\n'],
+    ['the package, at the end of the line', 'package gateway\r\nmask := []'],
+  ])('answers what stands in %s', async (_what, rego) => {
+    const { revision } = await build({ ...GOOD, 'gateway/mask.rego': rego })
+    expect(revision.offers('gateway/mask')).toBe(true)
+    revision.close()
+  })
+
+  it('answers nothing that only others define', async () => {
+    const others = 'package gateway.lending\n\nmask := []\n\naccess := {"outcome": "deny"}\n'
+    const { revision } = await build({ ...GOOD, 'gateway/lending.rego': others })
+    expect([revision.offers('gateway/mask'), revision.offers('gateway/access')]).toEqual([false, false])
+    revision.close()
+  })
+
   it('masks what its sources say, as a set', async () => {
     const rego = 'package gateway\n\nmask contains "/input/request/body" if input.result.allow\n'
     const { revision } = await build({ ...GOOD, 'gateway/mask.rego': rego })
