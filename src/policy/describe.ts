@@ -87,7 +87,7 @@ export function describe(facts: DescribeFacts): Description {
   asked[BODY_AT] = bodyRead(body, reads)
   const poolsRead = wanted.pools ? pools : ',"pools":{}'
   const policyRead = wanted.policy ? policy : ',"policy":{}'
-  const timeRead = wanted.time ? time : ',"time":{}}'
+  const timeRead = wanted.time ? time : NO_TIME
   return {
     input: requestText(asked, wanted.request) + asker + poolsRead + policyRead + timeRead,
     whole() {
@@ -186,8 +186,11 @@ function below(place: string, name: string): string {
   return `${place}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`
 }
 
+const NO_TIME = ',"time":{}}'
+
 /** The same input at a later moment, for a decision that is asked again while its answer streams. */
 export function atInstant(input: string, now: EpochMs): string {
+  if (input.endsWith(NO_TIME)) return input
   return `${input.slice(0, input.lastIndexOf('"time":{'))}"time":{"now_ns":${now}000000}}`
 }
 

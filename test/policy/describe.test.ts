@@ -266,6 +266,16 @@ about('what a policy cannot look at', () => {
     expect(about([], ['/policy'])).toMatchObject({ pools: {}, policy: { revision: 'r1' } })
   })
 
+  it('is not the time, now or later, where it is not looked at', () => {
+    const at = (now: number, touched: string[]) => {
+      const { input } = described(BODY, { reads: readsFrom({ touched, whole: [] }) }, HEADERS)
+      return atInstant(input, now)
+    }
+    expect(JSON.parse(at(NOON + 1, ['/request'])).time).toEqual({})
+    expect(at(NOON + 1, ['/request'])).toBe(at(NOON + 2, ['/request']))
+    expect(at(NOON + 1, ['/time/now_ns'])).toContain('"time":{"now_ns":1767268800001000000}}')
+  })
+
   it.each([[['/request/body', '/request/headers']], [['/request']], [['']]])(
     'is all given where %j is looked at with everything below',
     whole => {
