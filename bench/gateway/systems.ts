@@ -91,7 +91,7 @@ export function sallyport(name: string, about: string, variant: Variant = {}): S
 }
 
 /** A role with opening hours that are never over: who has it is decided by the clock, each time. */
-const SHIFT = 'night_shift'
+export const SHIFT = 'night_shift'
 const ALWAYS = [
   {
     days: ['Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday', 'Sunday'],

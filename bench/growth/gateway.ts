@@ -1,5 +1,6 @@
 /**
  * A gateway for one point of a curve: with a policy, keys, data, targets and an audit log of a certain size.
+ * Its policy looks at the clock, so that each request is decided anew.
  */
 import { appendFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -8,7 +9,7 @@ import { createBatch } from '../../src/audit/batch.ts'
 import { GENESIS } from '../../src/audit/chain.ts'
 import { newApiKey } from '../../src/identity/api-key.ts'
 import { pinned, type Running, start } from '../gateway/processes.ts'
-import { writeReferencePolicy } from '../gateway/systems.ts'
+import { SHIFT, writeReferencePolicy } from '../gateway/systems.ts'
 import { lagArgs } from './lag.ts'
 
 export interface Shape {
@@ -114,7 +115,7 @@ function writeLimits(folder: string, count: number): void {
   mkdirSync(folder)
   writeFileSync(
     path.join(folder, 'gateway.rego'),
-    `package gateway\n\ndecision := ${decision} if input.principal.authenticated\n`,
+    `package gateway\n\ndecision := ${decision} if {\n\tinput.principal.authenticated\n\ttime.now_ns() > 0\n}\n`,
   )
 }
 
@@ -128,7 +129,7 @@ function writeKeys(file: string, count: number): string {
       hash: digest,
       principal: `principal-${number}`,
       kind: 'service',
-      roles: ['developer'],
+      roles: [SHIFT],
       team: 'bench',
       created_at: null,
       expires_at: null,
