@@ -116,8 +116,9 @@ try {
 const page = `# Growth
 
 What a request costs as one thing after the other becomes larger: CPU time of the gateway for each answer to a chat of
-1 KB, over 32 connections, everything on, each request decided anew (by a role with opening hours). One gateway for each row, warmed, the median of three measurements; rows are
-minutes apart, so a tenth more or less is the machine's. Written by \`npm run bench:growth -- --write\`.
+1 KB, over 32 connections, everything on, each request decided anew, as its caller's role has opening hours. One gateway
+for each row, warmed, the median of three measurements; rows are minutes apart, so a tenth more or less is the
+machine's. Written by \`npm run bench:growth -- --write\`.
 
 - Node ${process.versions.node}, ${type()} ${release()}, ${cpus().length} × ${cpus()[0]?.model.trim()}
 

@@ -69,9 +69,8 @@ export async function openWorkshop(snapshot: Snapshot, opa: OpaCommand, shown: s
   writeFileSync(schemaFile, JSON.stringify(CHECKED_INPUT))
   writeFileSync(capabilitiesFile, await offered(opa))
 
-  const isSmall = sizeOf(snapshot) <= MOST_SMALL_BYTES
   const run = (args: readonly string[]): Promise<OpaOutput> =>
-    opa.run([...args, '--v1-compatible'], { cwd: sources, sparesMemory: !isSmall })
+    opa.run([...args, '--v1-compatible'], { cwd: sources })
   const show = (name: string): string => path.join(shown, name)
 
   async function build(
@@ -235,13 +234,6 @@ export function testPattern(names: readonly string[]): string {
 function linesOf(snapshot: Snapshot, name: string): string[] {
   const file = snapshot.files.find(file => file.name === path.posix.normalize(name))
   return file?.bytes.toString('utf8').split('\n') ?? []
-}
-
-/** What OPA makes of sources of this size is no burden to any machine. */
-const MOST_SMALL_BYTES = 1024 * 1024
-
-function sizeOf({ files }: Snapshot): number {
-  return files.reduce((size, { bytes }) => size + bytes.length, 0)
 }
 
 /** How many files are parsed at the same time. */

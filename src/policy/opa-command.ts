@@ -20,13 +20,7 @@ export interface OpaCommand {
    * @returns The exit status and both outputs, whatever the status is: OPA tells its findings on either.
    * @throws OpaUnavailable when it cannot be started or does not end in time.
    */
-  run(args: readonly string[], options?: RunOptions): Promise<OpaOutput>
-}
-
-export interface RunOptions {
-  readonly cwd?: string
-  /** Tidies up its memory as often as it does by itself, which takes a fifth of its time; true unless told. */
-  readonly sparesMemory?: boolean
+  run(args: readonly string[], options?: { cwd?: string }): Promise<OpaOutput>
 }
 
 export interface OpaOutput {
@@ -42,8 +36,6 @@ export class OpaUnavailable extends Error {
 }
 
 const TIMEOUT_MS = 60_000
-/** Of Go's: the heap may grow by so many per cent before it is tidied up. */
-const QUICK = '400'
 
 export function findOpa(
   env: Readonly<Record<string, string | undefined>> = process.env,
@@ -98,14 +90,10 @@ function giveWay(pid: number | undefined): void {
 }
 
 function commandAt(command: string): OpaCommand {
-  async function run(
-    args: readonly string[],
-    { cwd, sparesMemory = true }: RunOptions = {},
-  ): Promise<OpaOutput> {
+  async function run(args: readonly string[], options: { cwd?: string } = {}): Promise<OpaOutput> {
     try {
       const limits = { timeout: TIMEOUT_MS, maxBuffer: 256 * 1024 * 1024 }
-      const env = sparesMemory ? process.env : { GOGC: QUICK, ...process.env }
-      const running = execute(command, args, { cwd, env, ...limits })
+      const running = execute(command, args, { ...options, ...limits })
       giveWay(running.child.pid)
       const { stdout, stderr } = await running
       return { status: 0, stdout, stderr }

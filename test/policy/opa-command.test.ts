@@ -1,6 +1,6 @@
 import { chmodSync } from 'node:fs'
 import path from 'node:path'
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { findOpa } from '../../src/policy/opa-command.ts'
 import { temporaryFolder } from '../support/folder.ts'
 import { rejectionOf } from '../support/thrown.ts'
@@ -51,19 +51,6 @@ describe('running it', () => {
     expect((await commandAt(file).run([], { cwd: temporaryFolder({ 'here.rego': '' }) })).stdout).toBe(
       'here.rego\n',
     )
-  })
-
-  it('lets it keep its memory for a while where there is little, unless somebody has said otherwise', async () => {
-    const { file } = imitation('echo "$GOGC"')
-    const told = async (sparesMemory?: boolean) =>
-      (await commandAt(file).run([], sparesMemory === undefined ? {} : { sparesMemory })).stdout.trim()
-    expect([await told(), await told(true), await told(false)]).toEqual(['', '', '400'])
-    vi.stubEnv('GOGC', '50')
-    try {
-      expect(await told(false)).toBe('50')
-    } finally {
-      vi.unstubAllEnvs()
-    }
   })
 
   it('says that it cannot be started, or was killed', async () => {
