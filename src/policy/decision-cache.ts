@@ -22,12 +22,19 @@ const FEW_HITS = GENERATION / 20
 /** And so many decisions later it is tried again. */
 const REST = 20 * GENERATION
 
-/** @returns Undefined where no two inputs are the same. */
+/** @returns Undefined where no two inputs are the same, as far as can be told. */
 export function createDecisionCache(reads: Reads): DecisionCache | undefined {
   return DIFFERS_EACH_TIME.some(pointer => reads.mayDependOn(pointer)) ? undefined : new Generations()
 }
 
-const DIFFERS_EACH_TIME = ['/input/time', '/input/request/id']
+/** The last of them are what is said to a model, which is not kept here. */
+const DIFFERS_EACH_TIME = [
+  '/input/time',
+  '/input/request/id',
+  '/input/request/body/messages',
+  '/input/request/body/prompt',
+  '/input/request/body/input',
+]
 
 /** A least-recently-used cache in two maps: who is asked for moves to the younger one. */
 class Generations implements DecisionCache {

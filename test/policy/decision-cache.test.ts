@@ -99,6 +99,8 @@ else := {"allow": false}`)
   it.each([
     ['the time', '/time/now_ns'],
     ['the id of the request', '/request/id'],
+    ['what is said to a model', '/request/body/messages/0/content'],
+    ['the whole of the body', '/request/body'],
   ])('is not looked for where the policy is shown %s', (_what, pointer) => {
     const reads = { touched: [], whole: [pointer] }
     expect(createDecisionCache(readsFrom(reads))).toBeUndefined()
