@@ -69,7 +69,7 @@ export function createHost({ builtinErrors, maxEvaluationMs }: HostOptions): Hos
     if (at > deadline) throw new EngineError('timed_out', `not decided within ${maxEvaluationMs} ms`)
   }
 
-  /** What is decided by the instant is known by its having been looked at, so it is, only where it is used. */
+  /** The instant is looked at when a builtin does, and not before: whether one did tells what may be remembered. */
   const evaluation: Evaluation = {
     get nowNs() {
       return instant.nowNs
