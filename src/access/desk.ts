@@ -1,6 +1,7 @@
 /**
  * The desk: where access is asked for, approved, denied, given back and revoked.
  */
+import { StoreUnavailable } from '../contract/counters.ts'
 import type { Shelf } from '../contract/shelf.ts'
 import type { EpochMs } from '../contract/units.ts'
 import { type Asking, createAsking } from './asking.ts'
@@ -18,7 +19,7 @@ export interface Desk extends Deciding, Using {
    * @throws GatewayError `invalid_request`, `forbidden` as the policy says, `audit_unavailable`
    */
   readonly ask: Asking
-  /** Also what another gateway has made at this moment. */
+  /** As it is in the store, of which this gateway may not have been told yet; where that is away, as it was told. */
   find(id: string): Promise<AccessDocument | undefined>
 }
 
@@ -44,11 +45,15 @@ export function createDesk(needs: DeskNeeds): Desk {
     ...createDeciding(book, judgement, now),
     ...createUsing({ directory, book, judgement, now }),
     async find(id) {
-      const known = directory.get(id)
-      if (known) return known.value
-      const read = await shelf.get(id)
-      if (read) directory.learn(read)
-      return read?.value
+      try {
+        const read = await shelf.get(id)
+        if (read) directory.learn(read)
+        return read?.value
+      } catch (error) {
+        const known = directory.get(id)
+        if (!known || !(error instanceof StoreUnavailable)) throw error
+        return known.value
+      }
     },
   }
 }

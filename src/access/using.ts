@@ -66,11 +66,10 @@ export function createUsing({ directory, book, judgement, now }: UsingNeeds): Us
     },
 
     async takeToken(id, by) {
-      const known = directory.get(id)?.value
-      if (known?.token !== 'wanted' || known.principal.id !== by) return undefined
-      if (!known.grant || grantState(known.grant, now()) !== 'active') return undefined
       const read = await book.read(id)
-      if (read?.value.token !== 'wanted') return undefined
+      if (read?.value.token !== 'wanted' || read.value.principal.id !== by) return undefined
+      const { grant } = read.value
+      if (!grant || grantState(grant, now()) !== 'active') return undefined
       const next: AccessDocument = { ...read.value, token: 'shown' }
       return (await book.replace(read, next)) ? next : undefined
     },

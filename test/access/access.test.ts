@@ -308,6 +308,12 @@ describe('what is kept', () => {
   })
 })
 
+/** A store that tells of no change. */
+const untold = (store: Store): Store => ({
+  ...store,
+  shelf: <T>(name: string) => ({ ...store.shelf<T>(name), watch: () => ({ close: () => {} }) }),
+})
+
 /** Whatever store they share. */
 for (const [engine, maker] of Object.entries(everyStore())) {
   const worldWithTwo = async (verdict: AccessVerdict) => {
@@ -328,6 +334,18 @@ for (const [engine, maker] of Object.entries(everyStore())) {
       await two.desk.end(grant?.id ?? '', lea, null, world.judge)
       await expect.poll(() => one.activeOf('dev', world.wall)).toEqual([])
       expect(world.ended.map(({ why }) => why)).toEqual(['revoked', 'revoked'])
+    })
+
+    it('answer by what another has written, before they are told of it', async () => {
+      const { world, one, another } = await worldWithTwo({ outcome: 'ask', approvers: { roles: ['lead'] } })
+      const { id } = await one.desk.ask(dev, { ...asked, token: true }, world.judge)
+      const late = await world.gateway('c', untold(await another()))
+      expect(await late.desk.find(id)).toMatchObject({ state: 'pending' })
+      await one.desk.approve(id, lea, null, world.judge)
+      expect(await late.desk.find(id)).toMatchObject({ state: 'approved' })
+      expect(late.activeOf('dev', world.wall)).toHaveLength(1)
+      expect(await late.desk.takeToken(id, 'dev')).toMatchObject({ token: 'shown' })
+      expect(await one.desk.takeToken(id, 'dev')).toBeUndefined()
     })
 
     it('approve once, find the first of the same questions, and record neither twice', async () => {
