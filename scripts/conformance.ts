@@ -10,10 +10,10 @@ import { availableParallelism, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { gunzipSync } from 'node:zlib'
+import { requireOpa } from '../src/policy/compile/opa-command.ts'
 import { load } from '../src/policy/conformance.ts'
-import { requireOpa } from '../src/policy/opa-command.ts'
-import { readTerm, writeTerm } from '../src/policy/terms.ts'
-import { equal, RegoObject, RegoSet, type Value } from '../src/policy/values.ts'
+import { readTerm, writeTerm } from '../src/policy/values/terms.ts'
+import { equal, RegoObject, RegoSet, type Value } from '../src/policy/values/values.ts'
 
 const THRESHOLD = 0.99
 const run = promisify(execFile)

@@ -110,6 +110,22 @@ describe('a room', () => {
     expect(doors).toEqual([])
   })
 
+  it('has folders that do not need each other in a circle', () => {
+    const needs = new Map<string, Set<string>>()
+    for (const file of FILES)
+      for (const target of localImports(file)) {
+        const [from, to] = [path.posix.dirname(file.name), path.posix.dirname(target)]
+        const inOneRoom = from.includes('/') && to.includes('/') && roomOf(from) === roomOf(to)
+        if (inOneRoom && from !== to) needs.set(from, (needs.get(from) ?? new Set()).add(to))
+      }
+    expect(needs.get('policy/activate')).toContain('policy/engine')
+    const reached = (from: string, seen = new Set<string>()): Set<string> => {
+      for (const to of needs.get(from) ?? []) if (!seen.has(to)) reached(to, seen.add(to))
+      return seen
+    }
+    expect([...needs.keys()].filter(folder => reached(folder).has(folder))).toEqual([])
+  })
+
   it('is not the toolbox of the corridor, nor the corridor of the toolbox', () => {
     const crossed = FILES.flatMap(file =>
       localImports(file)
@@ -192,7 +208,7 @@ describe('an npm package', () => {
   })
 
   it('that is optional is named where it is looked for', () => {
-    const [finder] = FILES.filter(file => file.name === 'policy/opa-command.ts')
+    const [finder] = FILES.filter(file => file.name === 'policy/compile/opa-command.ts')
     for (const name of Object.keys(manifest.optionalDependencies)) {
       const stem = name.split('-').slice(0, -2).join('-')
       expect(finder?.code).toContain(stem)
@@ -209,7 +225,7 @@ const READS_THE_WORLD: Readonly<Record<string, string>> = {
   'workers/processes.ts': 'which worker this process is, and how it ends, is its job',
   'config/load.ts': 'the environment is the default of a parameter: a test gives its own',
   'identity/key-file.ts': 'the age of a lock is told by the clock that wrote it, that of the file system',
-  'policy/opa-command.ts':
+  'policy/compile/opa-command.ts':
     'which opa there is depends on the platform, and the environment is the default of a parameter',
   'policy/conformance.ts': 'a library form whose promised signature has no clock',
 }

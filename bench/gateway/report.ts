@@ -4,7 +4,7 @@
 import { writeFileSync } from 'node:fs'
 import { cpus, release, type } from 'node:os'
 import path from 'node:path'
-import { findOpa } from '../../src/policy/opa-command.ts'
+import { findOpa } from '../../src/policy/compile/opa-command.ts'
 import { VERSION } from '../../src/version.ts'
 import type { LoadResult } from './load.ts'
 import type { Scenario } from './scenarios.ts'

@@ -7,7 +7,7 @@ import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import path from 'node:path'
 import { parse, stringify } from 'yaml'
-import { findOpa } from '../../src/policy/opa-command.ts'
+import { findOpa } from '../../src/policy/compile/opa-command.ts'
 import { type Command, has } from './processes.ts'
 import { MODEL, type Scenario } from './scenarios.ts'
 

@@ -8,10 +8,10 @@ import type { Masker } from '../audit/log.ts'
 import { BadMask, masked, withheld } from '../audit/mask.ts'
 import { GatewayError } from '../contract/errors.ts'
 import type { EpochMs } from '../contract/units.ts'
-import type { Instant } from '../policy/engine.ts'
-import { EngineError } from '../policy/engine-error.ts'
+import type { Instant } from '../policy/engine/engine.ts'
+import { EngineError } from '../policy/engine/engine-error.ts'
 import { MASK_ENTRYPOINT } from '../policy/questions.ts'
-import { withoutLoneSurrogates } from '../policy/well-formed.ts'
+import { withoutLoneSurrogates } from '../policy/values/well-formed.ts'
 
 /** The policy, as far as masks need it. */
 export interface MaskPolicy {

@@ -7,7 +7,7 @@ import type { PoolFacts, Principal } from '../contract/input.schema.ts'
 import type { RequestBody, RequestFacts } from '../contract/request.ts'
 import type { EpochMs } from '../contract/units.ts'
 import { atInstant, type Description, describe, withGrants } from '../policy/describe.ts'
-import type { Instant } from '../policy/engine.ts'
+import type { Instant } from '../policy/engine/engine.ts'
 import type { Decided, Revision } from '../policy/revision.ts'
 import type { Visit } from './visit.ts'
 

@@ -6,12 +6,12 @@ import path from 'node:path'
 import { Worker } from 'node:worker_threads'
 import type { Finding } from '../contract/findings.ts'
 import type { PoolFacts } from '../contract/input.schema.ts'
-import { Refused } from '../policy/activation.ts'
-import type { Bundle } from '../policy/bundle.ts'
-import type { CompileNeeds } from '../policy/edition.ts'
-import type { Stepper } from '../policy/load.ts'
-import type { ScenarioSetting } from '../policy/own-tests.ts'
-import type { Snapshot } from '../policy/source.ts'
+import { Refused } from '../policy/activate/activation.ts'
+import type { CompileNeeds } from '../policy/activate/edition.ts'
+import type { Stepper } from '../policy/activate/load.ts'
+import type { Bundle } from '../policy/bundles/bundle.ts'
+import type { Snapshot } from '../policy/compile/source.ts'
+import type { ScenarioSetting } from '../policy/tests/own-tests.ts'
 
 /** What the thread is given: values, no functions. */
 export interface CompileOrder {

@@ -2,11 +2,11 @@
  * The thread in which a policy is compiled and tried.
  */
 import { parentPort, workerData } from 'node:worker_threads'
-import { Refused } from '../policy/activation.ts'
-import { compile } from '../policy/edition.ts'
-import type { Stepper } from '../policy/load.ts'
-import { runOwnTests } from '../policy/own-tests.ts'
-import type { Snapshot } from '../policy/source.ts'
+import { Refused } from '../policy/activate/activation.ts'
+import { compile } from '../policy/activate/edition.ts'
+import type { Stepper } from '../policy/activate/load.ts'
+import type { Snapshot } from '../policy/compile/source.ts'
+import { runOwnTests } from '../policy/tests/own-tests.ts'
 import { readImagined } from '../server/imagine.ts'
 import type { CompileNews, CompileOrder } from './compile-aside.ts'
 

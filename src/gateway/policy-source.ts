@@ -4,12 +4,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isUrl } from '../contract/addresses.ts'
 import type { EpochMs } from '../contract/units.ts'
-import type { Edition } from '../policy/activation.ts'
-import { type BundleNeeds, bundleEdition, type Keeper } from '../policy/bundle-edition.ts'
-import { requestBundle, shownUrl } from '../policy/bundle-request.ts'
-import { type Compile, type CompileNeeds, lookAt } from '../policy/edition.ts'
-import { createLastGood, type KeptBundle, type LastGood } from '../policy/last-good.ts'
-import { createRemoteBundle } from '../policy/remote-bundle.ts'
+import type { Edition } from '../policy/activate/activation.ts'
+import { type BundleNeeds, bundleEdition, type Keeper } from '../policy/activate/bundle-edition.ts'
+import { type Compile, type CompileNeeds, lookAt } from '../policy/activate/edition.ts'
+import { createLastGood, type KeptBundle, type LastGood } from '../policy/bundles/last-good.ts'
+import { createRemoteBundle } from '../policy/bundles/remote.ts'
+import { requestBundle, shownUrl } from '../policy/bundles/request.ts'
 import { type Watcher, watchPath } from '../watcher.ts'
 
 export interface PolicySource {

@@ -1,7 +1,7 @@
 /**
  * What an operator who asks for an earlier revision is told.
  */
-import { type Activation, NotHeld, Refused } from '../policy/activation.ts'
+import { type Activation, NotHeld, Refused } from '../policy/activate/activation.ts'
 
 export interface RollbackAnswer {
   readonly status: 200 | 404 | 409

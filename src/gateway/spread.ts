@@ -1,7 +1,7 @@
 /**
  * Spread: what is in force here is what all workers decide by.
  */
-import type { LoadedBundle } from '../policy/load.ts'
+import type { LoadedBundle } from '../policy/activate/load.ts'
 import type { Revision } from '../policy/revision.ts'
 import type { HandedPolicy } from '../workers/messages.ts'
 import type { Role, Spread } from './policies.ts'

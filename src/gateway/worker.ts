@@ -6,7 +6,7 @@ import { workerLog } from '../audit/worker-logs.ts'
 import type { GatewayConfig } from '../contract/config.schema.ts'
 import type { NamedLimits } from '../corridor/own-api.ts'
 import type { FailedAttempts } from '../identity/attempts.ts'
-import { createHandedHolder, type HandedHolder } from '../policy/handed.ts'
+import { createHandedHolder, type HandedHolder } from '../policy/activate/handed.ts'
 import type { OperatorLog } from '../telemetry/operator-log.ts'
 import { VERSION } from '../version.ts'
 import type {

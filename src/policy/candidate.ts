@@ -8,7 +8,7 @@
 import type { Decision } from '../contract/decision.schema.ts'
 import type { CandidateStatus, Flip, Verdict } from '../contract/seen.ts'
 import type { EpochMs } from '../contract/units.ts'
-import type { Instant } from './engine.ts'
+import type { Instant } from './engine/engine.ts'
 import type { Revision } from './revision.ts'
 
 export interface Candidate {

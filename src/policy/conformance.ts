@@ -4,8 +4,8 @@
  *
  * Answers are text, so that no digit of a number is lost on the way.
  */
-import { createEngine } from './engine.ts'
-import { readTerm, writeTerm } from './terms.ts'
+import { createEngine } from './engine/engine.ts'
+import { readTerm, writeTerm } from './values/terms.ts'
 
 export interface Policy {
   /** A compiled policy; its first entrypoint is the one that is asked. */

@@ -4,7 +4,7 @@
  * Exact, because it holds only what is a function of the policy and its input: the decisions for which no
  * builtin looked at the instant or drew by chance. Of no use where inputs always differ, and then it rests.
  */
-import type { Instant } from './engine.ts'
+import type { Instant } from './engine/engine.ts'
 import type { Reads } from './reads.ts'
 import type { Decided } from './revision.ts'
 

@@ -11,7 +11,7 @@ import type { RequestBody, RequestFacts } from '../contract/request.ts'
 import type { EpochMs } from '../contract/units.ts'
 import { grantsText, headersText, listText, poolsText, principalText, queryText } from './input-texts.ts'
 import { READS_ANYTHING, type Reads } from './reads.ts'
-import { withoutLoneSurrogates } from './well-formed.ts'
+import { withoutLoneSurrogates } from './values/well-formed.ts'
 
 export interface DescribeFacts {
   readonly id: string

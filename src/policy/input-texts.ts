@@ -4,7 +4,7 @@
 import type { PoolFacts, Principal } from '../contract/input.schema.ts'
 import { quote } from '../contract/quote.ts'
 import { CREDENTIAL_HEADERS } from '../contract/request.ts'
-import { withoutLoneSurrogates } from './well-formed.ts'
+import { withoutLoneSurrogates } from './values/well-formed.ts'
 
 export function headersText(
   headers: ReadonlyMap<string, string>,

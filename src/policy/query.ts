@@ -3,10 +3,11 @@
  *
  * A compiled policy answers its entrypoints and knows its base data; of other rules nothing is left.
  */
-import { canonicalJson, readJson } from './canonical-json.ts'
-import type { Instant } from './engine.ts'
+
+import type { Instant } from './engine/engine.ts'
 import type { Revision } from './revision.ts'
-import { RegoNumber, RegoObject, type Value } from './values.ts'
+import { canonicalJson, readJson } from './values/canonical-json.ts'
+import { RegoNumber, RegoObject, type Value } from './values/values.ts'
 
 export interface Query {
   /** Below `data`; empty for all of it. */

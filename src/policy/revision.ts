@@ -8,8 +8,8 @@ import { type Decision, decisionSchema } from '../contract/decision.schema.ts'
 import { GatewayError } from '../contract/errors.ts'
 import { compileSchema } from '../contract/schema.ts'
 import { createDecisionCache, WatchedInstant } from './decision-cache.ts'
-import type { Engine, Instant } from './engine.ts'
-import { EngineError } from './engine-error.ts'
+import type { Engine, Instant } from './engine/engine.ts'
+import { EngineError } from './engine/engine-error.ts'
 import { READS_ANYTHING, type Reads } from './reads.ts'
 
 export interface Decided {

@@ -2,7 +2,7 @@
  * `bench`: what deciding costs with this policy on this machine, and admitting with each store.
  */
 import { GatewayError } from '../contract/errors.ts'
-import { findOpa } from '../policy/opa-command.ts'
+import { findOpa } from '../policy/compile/opa-command.ts'
 import type { Revision } from '../policy/revision.ts'
 import { SAMPLE_INSTANT, sampleInputs } from '../policy/samples.ts'
 import { benchAdmit } from './bench-admit.ts'

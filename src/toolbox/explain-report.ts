@@ -3,7 +3,7 @@
  */
 import { styleText } from 'node:util'
 import type { RuleOutcome } from '../policy/explain/explain.ts'
-import { verdictIn, verdictText } from '../policy/replay.ts'
+import { verdictIn, verdictText } from '../policy/replay/replay.ts'
 import type { Explained } from './explain.ts'
 import { print } from './output.ts'
 

@@ -1,7 +1,7 @@
 /**
  * `replay`: what an audit log says was decided, decided again by another policy.
  */
-import { createReplay, type ReplaySummary, verdictText } from '../policy/replay.ts'
+import { createReplay, type ReplaySummary, verdictText } from '../policy/replay/replay.ts'
 import { readLogs } from './audit-read.ts'
 import { configFor } from './config.ts'
 import { CommandExit, EXIT, type Format, print, printJson, table } from './output.ts'

@@ -3,7 +3,7 @@
  */
 import { styleText } from 'node:util'
 import type { Finding } from '../contract/findings.ts'
-import type { Coverage, TestResult } from '../policy/opa-output.ts'
+import type { Coverage, TestResult } from '../policy/compile/opa-output.ts'
 import { showFinding } from './excerpt.ts'
 import { print, printJson, type ReportFormat } from './output.ts'
 import { githubTests } from './report-github.ts'

@@ -2,11 +2,11 @@
  * Adds to scenarios that fail the rules that led to the decision, from OPA's own trace.
  */
 import path from 'node:path'
-import type { Workshop } from '../policy/compile.ts'
+import type { Workshop } from '../policy/compile/compile.ts'
+import type { TestResult } from '../policy/compile/opa-output.ts'
+import type { Snapshot } from '../policy/compile/source.ts'
 import { explain, NoTrace } from '../policy/explain/explain.ts'
-import type { TestResult } from '../policy/opa-output.ts'
 import type { Asked, ScenarioRun } from '../policy/scenarios/run.ts'
-import type { Snapshot } from '../policy/source.ts'
 
 export interface Traced {
   readonly workshop: Workshop

@@ -3,7 +3,7 @@
  */
 import { existsSync, readFileSync } from 'node:fs'
 import path from 'node:path'
-import { readSource } from '../policy/source.ts'
+import { readSource } from '../policy/compile/source.ts'
 import { watchPath } from '../watcher.ts'
 import { CommandExit } from './output.ts'
 import type { TestTarget } from './test-targets.ts'

@@ -5,7 +5,7 @@
 import { connect } from 'node:net'
 import { setTimeout as after } from 'node:timers/promises'
 import { membersOf } from '../../src/contract/json-members.ts'
-import { withoutLoneSurrogates } from '../../src/policy/well-formed.ts'
+import { withoutLoneSurrogates } from '../../src/policy/values/well-formed.ts'
 import type { RunningGateway } from '../support/gateway.ts'
 import { auditLines, startGateway } from '../support/gateway.ts'
 import type { Witness, Witnessed } from '../support/witness.ts'

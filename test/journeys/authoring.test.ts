@@ -4,7 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterEach, describe, expect, it } from 'vitest'
-import { requireOpa } from '../../src/policy/opa-command.ts'
+import { requireOpa } from '../../src/policy/compile/opa-command.ts'
 import {
   CLI,
   newFolder,

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
-import { readBundle } from '../../src/policy/bundle.ts'
+import { readBundle } from '../../src/policy/bundles/bundle.ts'
 import { newFolder, REFERENCE_POLICIES, runCommand, stopAll, writeFiles } from '../support/gateway.ts'
 import { opa } from '../support/opa.ts'
 import { ecPair, rsaPair } from '../support/signing-keys.ts'

@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process'
 import { chmodSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
-import { requireOpa } from '../../src/policy/opa-command.ts'
+import { requireOpa } from '../../src/policy/compile/opa-command.ts'
 import { CLI, newFolder, runCommand, startGateway, stopAll, writeFiles } from '../support/gateway.ts'
 
 const DOC = readFileSync(new URL('../../docs/bundles.md', import.meta.url), 'utf8')

@@ -6,8 +6,8 @@ import { copyFileSync, cpSync, readFileSync, renameSync, rmSync, writeFileSync }
 import path from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { startTinySlm, type TinySlm } from '../../examples/tiny-slm/server.ts'
-import { readBundle, SIGNATURES } from '../../src/policy/bundle.ts'
-import { writeBundle } from '../../src/policy/bundle-write.ts'
+import { readBundle, SIGNATURES } from '../../src/policy/bundles/bundle.ts'
+import { writeBundle } from '../../src/policy/bundles/write.ts'
 import { type BundleServer, startBundleServer } from '../support/bundle-server.ts'
 import {
   chat,

@@ -4,7 +4,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import { requireOpa } from '../../src/policy/opa-command.ts'
+import { requireOpa } from '../../src/policy/compile/opa-command.ts'
 import { type RunningGateway, startGateway, stopAll } from '../support/gateway.ts'
 import { freePort } from '../support/port.ts'
 

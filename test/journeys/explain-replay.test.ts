@@ -4,7 +4,7 @@ import path from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { startTinySlm, type TinySlm } from '../../examples/tiny-slm/server.ts'
-import type { ReplaySummary } from '../../src/policy/replay.ts'
+import type { ReplaySummary } from '../../src/policy/replay/replay.ts'
 import type { Explained } from '../../src/toolbox/explain.ts'
 import {
   type AuditRecord,

@@ -6,8 +6,8 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { load } from '../../src/policy/conformance.ts'
-import { readTerm, writeTerm } from '../../src/policy/terms.ts'
-import { keyOf, RegoObject, type Value } from '../../src/policy/values.ts'
+import { readTerm, writeTerm } from '../../src/policy/values/terms.ts'
+import { keyOf, RegoObject, type Value } from '../../src/policy/values/values.ts'
 import { codeOf, compile } from './rego.ts'
 
 const FOLDER = join(import.meta.dirname, 'cases')

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import type { Finding } from '../../src/contract/findings.ts'
-import { openWorkshop } from '../../src/policy/compile.ts'
+import { openWorkshop } from '../../src/policy/compile/compile.ts'
+import { requireOpa } from '../../src/policy/compile/opa-command.ts'
+import { isTest, readSource, type Snapshot } from '../../src/policy/compile/source.ts'
 import { lint } from '../../src/policy/lint/lint.ts'
-import { requireOpa } from '../../src/policy/opa-command.ts'
-import { isTest, readSource, type Snapshot } from '../../src/policy/source.ts'
 import { REFERENCE_POLICIES } from '../support/gateway.ts'
 import { snapshotOf } from '../support/snapshot.ts'
 

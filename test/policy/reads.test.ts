@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { openWorkshop } from '../../src/policy/compile.ts'
-import { requireOpa } from '../../src/policy/opa-command.ts'
-import { pathsInPlan } from '../../src/policy/plan-reads.ts'
+import { openWorkshop } from '../../src/policy/compile/compile.ts'
+import { requireOpa } from '../../src/policy/compile/opa-command.ts'
+import { pathsInPlan } from '../../src/policy/compile/plan-reads.ts'
+import { readSource } from '../../src/policy/compile/source.ts'
 import { type ReadPaths, readsFrom } from '../../src/policy/reads.ts'
-import { readSource } from '../../src/policy/source.ts'
 import { temporaryFolder } from '../support/folder.ts'
 import { REFERENCE_POLICIES } from '../support/gateway.ts'
 

@@ -4,8 +4,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
-import { createEngine, type EngineOptions } from '../../src/policy/engine.ts'
-import { findOpa } from '../../src/policy/opa-command.ts'
+import { findOpa } from '../../src/policy/compile/opa-command.ts'
+import { createEngine, type EngineOptions } from '../../src/policy/engine/engine.ts'
 
 export const INSTANT = { nowNs: 1_790_000_000_123_456_789n, seed: 'decision-1' }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import type { Engine } from '../../src/policy/engine.ts'
-import { EngineError } from '../../src/policy/engine-error.ts'
+import type { Engine } from '../../src/policy/engine/engine.ts'
+import { EngineError } from '../../src/policy/engine/engine-error.ts'
 import { createRevision } from '../../src/policy/revision.ts'
 import { thrownBy } from '../support/thrown.ts'
 

@@ -1,6 +1,6 @@
 /** The real `opa`, as a stranger to our bundles. */
 import { execFile } from 'node:child_process'
-import { requireOpa } from '../../src/policy/opa-command.ts'
+import { requireOpa } from '../../src/policy/compile/opa-command.ts'
 
 export interface OpaResult {
   readonly code: number

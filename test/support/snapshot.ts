@@ -1,4 +1,4 @@
-import type { Snapshot } from '../../src/policy/source.ts'
+import type { Snapshot } from '../../src/policy/compile/source.ts'
 
 /** A policy folder that is on no disk. */
 export function snapshotOf(files: Readonly<Record<string, string>>): Snapshot {

@@ -4,7 +4,7 @@
  * See https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
  */
 import { createHash, createHmac } from 'node:crypto'
-import { RegoObject, type Value } from '../values.ts'
+import { RegoObject, type Value } from '../values/values.ts'
 import { BuiltinError, type Builtins, integer, object, typeError } from './builtin.ts'
 import { fromNanos, UTC } from './go-calendar.ts'
 import { marshal } from './go-json.ts'

@@ -4,7 +4,7 @@
  * The module has these itself, and takes seconds for a number of some thousand digits, in which nothing
  * looks at the clock.
  */
-import { MOST_DIGITS, RegoNumber } from '../values.ts'
+import { MOST_DIGITS, RegoNumber } from '../values/values.ts'
 import { type Builtin, BuiltinError, type Builtins, integer } from './builtin.ts'
 
 export const bits: Builtins = {

@@ -4,7 +4,7 @@
  * A builtin answers a value, or undefined where OPA's has no answer, or throws BuiltinError where OPA's
  * fails. Whether a failure refuses the decision or is undefined is the engine's to say.
  */
-import { RegoNumber, RegoObject, RegoSet, type TypeName, typeName, type Value } from '../values.ts'
+import { RegoNumber, RegoObject, RegoSet, type TypeName, typeName, type Value } from '../values/values.ts'
 
 /** What a builtin may know besides its operands: nothing that a replay of the decision would not have. */
 export interface Evaluation {

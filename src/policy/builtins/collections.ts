@@ -1,5 +1,5 @@
 /** Collections: subsets, paths through graphs, flat lists, and the casts that OPA no longer recommends. */
-import { equal, RegoObject, RegoSet, type TypeName, typeName, type Value } from '../values.ts'
+import { equal, RegoObject, RegoSet, type TypeName, typeName, type Value } from '../values/values.ts'
 import {
   array,
   type Builtin,

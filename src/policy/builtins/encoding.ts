@@ -2,7 +2,7 @@
  * Encodings: JSON, base64, hex and URL queries. The module has some itself, and they are loose: it takes
  * `[1 2]` for a list and `Y W` for base64, gives up on half a surrogate pair, and writes keys in no order.
  */
-import { compareStrings, RegoObject, type Value } from '../values.ts'
+import { compareStrings, RegoObject, type Value } from '../values/values.ts'
 import { BuiltinError, type Builtins, boolean, object, string, typeError } from './builtin.ts'
 import { asJson, marshal, unmarshal } from './go-json.ts'
 import { base64, base64url } from './pem.ts'

@@ -4,8 +4,8 @@
  * Sets become lists in Rego's order and keys that are no strings become their own JSON, as in OPA's
  * `ast.JSON`. `<`, `>` and `&` are escaped, as Go does for the sake of HTML.
  */
-import { readTerm } from '../terms.ts'
-import { compareStrings, RegoNumber, RegoObject, RegoSet, type Value } from '../values.ts'
+import { readTerm } from '../values/terms.ts'
+import { compareStrings, RegoNumber, RegoObject, RegoSet, type Value } from '../values/values.ts'
 import { BuiltinError } from './builtin.ts'
 
 const ESCAPED = /[<>&\u2028\u2029\x7f]|\p{Surrogate}/gu

@@ -1,7 +1,7 @@
 /**
  * Go text: strings quoted as `strconv.Quote` does, and values as OPA prints them: `{"a": [1, true]}`.
  */
-import { RegoNumber, type RegoObject, RegoSet, type Value } from '../values.ts'
+import { RegoNumber, type RegoObject, RegoSet, type Value } from '../values/values.ts'
 
 const NAMED: Record<string, string> = {
   '\x07': '\\a',

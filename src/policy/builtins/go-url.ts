@@ -1,5 +1,5 @@
 /** Go URL: a URL in the parts that Go's `net/url` makes of it. */
-import { RegoObject } from '../values.ts'
+import { RegoObject } from '../values/values.ts'
 import { BuiltinError } from './builtin.ts'
 
 export interface Url {

@@ -1,5 +1,5 @@
 /** graphql.*: queries and schemas, parsed, and held against each other. */
-import { RegoObject, type Value } from '../values.ts'
+import { RegoObject, type Value } from '../values/values.ts'
 import { BuiltinError, type Builtins, string, typeError } from './builtin.ts'
 import { fromPlain, toPlain } from './go-json.ts'
 import type { QueryDocument, SchemaDocument } from './graphql-ast.ts'

@@ -4,7 +4,7 @@
  *
  * A patch that cannot be applied has no value; only an operand of the wrong type is a failure.
  */
-import { equal, RegoNumber, RegoObject, RegoSet, type Value } from '../values.ts'
+import { equal, RegoNumber, RegoObject, RegoSet, type Value } from '../values/values.ts'
 import { array, type Builtins } from './builtin.ts'
 
 export const jsonPatch: Builtins = {

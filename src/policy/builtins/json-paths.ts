@@ -2,7 +2,7 @@
  * json.filter and json.remove: parts of a document, by paths. The module has them itself, but leaves its
  * memory when a path is empty.
  */
-import { RegoNumber, RegoObject, RegoSet, typeName, type Value } from '../values.ts'
+import { RegoNumber, RegoObject, RegoSet, typeName, type Value } from '../values/values.ts'
 import { BuiltinError, type Builtins, collection, object } from './builtin.ts'
 
 export const jsonPaths: Builtins = {

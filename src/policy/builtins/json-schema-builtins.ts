@@ -1,5 +1,5 @@
 /** json.match_schema and json.verify_schema: documents and schemas, each as JSON text or as a value. */
-import { keyOf, RegoObject, RegoSet, type Value } from '../values.ts'
+import { keyOf, RegoObject, RegoSet, type Value } from '../values/values.ts'
 import { BuiltinError, type Builtins } from './builtin.ts'
 import { asJson, unmarshal } from './go-json.ts'
 import { compileSchema, type Schema } from './json-schema.ts'

@@ -1,5 +1,5 @@
 /** JSON schema: keywords that hold a value and no schema: types, bounds and counts. */
-import { RegoNumber, type RegoObject, type Value } from '../values.ts'
+import { RegoNumber, type RegoObject, type Value } from '../values/values.ts'
 import { BuiltinError } from './builtin.ts'
 import type { Count, Schema } from './json-schema.ts'
 

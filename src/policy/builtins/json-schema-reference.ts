@@ -1,5 +1,5 @@
 /** JSON schema: where a `$ref` leads, which is always within the document. */
-import { RegoObject, type Value } from '../values.ts'
+import { RegoObject, type Value } from '../values/values.ts'
 import { BuiltinError } from './builtin.ts'
 
 /** Within the document: by pointer, or by the `$id` of a part. */

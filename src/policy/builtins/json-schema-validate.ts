@@ -4,7 +4,7 @@
  * A score says how much of a schema held: of several alternatives that all fail, the findings of the one
  * that came closest are shown.
  */
-import { compareNumbers, RegoNumber, RegoObject, type Value } from '../values.ts'
+import { compareNumbers, RegoNumber, RegoObject, type Value } from '../values/values.ts'
 import type { Evaluation } from './builtin.ts'
 import { formatFloat } from './go-float.ts'
 import { type Limit, plainJson, type Schema } from './json-schema.ts'

@@ -4,7 +4,7 @@
  *
  * References lead within the document only: a schema may come from a request, and must not reach out.
  */
-import { keyOf, RegoNumber, RegoObject, type Value } from '../values.ts'
+import { keyOf, RegoNumber, RegoObject, type Value } from '../values/values.ts'
 import { BuiltinError } from './builtin.ts'
 import { marshal } from './go-json.ts'
 import { HYBRID, invalidType, limits, list, text, typesOf } from './json-schema-keywords.ts'

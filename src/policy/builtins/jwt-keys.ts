@@ -11,7 +11,7 @@ import {
   type KeyObject,
   X509Certificate,
 } from 'node:crypto'
-import { RegoObject } from '../values.ts'
+import { RegoObject } from '../values/values.ts'
 import { BuiltinError } from './builtin.ts'
 import { toPlain, unmarshal } from './go-json.ts'
 import { ALGORITHMS } from './jwt-algorithms.ts'

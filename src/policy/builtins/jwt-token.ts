@@ -1,5 +1,5 @@
 /** JWT token: a token taken apart (RFC 7515, compact serialization), not yet believed. */
-import { RegoObject, type Value } from '../values.ts'
+import { RegoObject, type Value } from '../values/values.ts'
 import { BuiltinError } from './builtin.ts'
 import { unmarshal } from './go-json.ts'
 import { base64url } from './pem.ts'

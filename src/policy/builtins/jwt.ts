@@ -1,6 +1,6 @@
 /** io.jwt.*: JSON Web Tokens, decoded, verified, and signed. */
 import { createSecretKey, type KeyObject } from 'node:crypto'
-import { compareNumbers, RegoNumber, RegoObject, type Value } from '../values.ts'
+import { compareNumbers, RegoNumber, RegoObject, type Value } from '../values/values.ts'
 import { type Builtin, BuiltinError, type Builtins, object, string } from './builtin.ts'
 import { formatFloat } from './go-float.ts'
 import { marshal, unmarshal } from './go-json.ts'

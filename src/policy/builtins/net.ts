@@ -2,7 +2,7 @@
  * net.*: networks and addresses. Those that the module has itself are answered here too: it knows no
  * IPv4 address in IPv6 form, and a deny rule for `10.0.0.0/8` must not miss `::ffff:10.1.2.3`.
  */
-import { RegoNumber, RegoObject, RegoSet, type Value } from '../values.ts'
+import { RegoNumber, RegoObject, RegoSet, type Value } from '../values/values.ts'
 import {
   type Address,
   addressText,

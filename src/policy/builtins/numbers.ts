@@ -1,6 +1,6 @@
 /** Numbers: ranges, chance, units, versions and UUIDs. */
 import { createHash } from 'node:crypto'
-import { RegoNumber, RegoObject, type Value } from '../values.ts'
+import { RegoNumber, RegoObject, type Value } from '../values/values.ts'
 import { type Builtin, BuiltinError, type Builtins, integer, string, typeError } from './builtin.ts'
 import { parseBytes, parseUnits } from './units.ts'
 

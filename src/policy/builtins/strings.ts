@@ -3,7 +3,7 @@
  * than OPA: `replace` with an empty text never returns, `strings.replace_n` replaces what it has just put
  * in, `format_int` gives up beyond 32 bits, `concat` takes a set in no order (only then the host is asked).
  */
-import { MOST_DIGITS, RegoNumber, RegoSet, type Value } from '../values.ts'
+import { MOST_DIGITS, RegoNumber, RegoSet, type Value } from '../values/values.ts'
 import {
   array,
   type Builtin,

@@ -1,5 +1,12 @@
 /** The functions of Go's `text/template`: what is true, equal, in order, and what it looks like printed. */
-import { compareNumbers, compareStrings, equal, RegoNumber, RegoObject, type Value } from '../values.ts'
+import {
+  compareNumbers,
+  compareStrings,
+  equal,
+  RegoNumber,
+  RegoObject,
+  type Value,
+} from '../values/values.ts'
 import { BuiltinError, string } from './builtin.ts'
 import { escapeQuery } from './encoding.ts'
 import { type Argument, sprintf } from './go-fmt.ts'

@@ -1,5 +1,5 @@
 /** strings.render_template: Go's `text/template`, with an error where a variable is missing. */
-import { RegoObject, type Value } from '../values.ts'
+import { RegoObject, type Value } from '../values/values.ts'
 import { BuiltinError, type Builtins, type Evaluation, object, string } from './builtin.ts'
 import { asJson } from './go-json.ts'
 import { Constant, callFunction, failure, printed, truth } from './template-functions.ts'

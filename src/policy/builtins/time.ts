@@ -1,5 +1,5 @@
 /** time.*: the clock of the decision, dates, and Go's layouts. */
-import { RegoNumber, type Value } from '../values.ts'
+import { RegoNumber, type Value } from '../values/values.ts'
 import { BuiltinError, type Builtins, integer, number, smallInteger, string, typeError } from './builtin.ts'
 import {
   civilAt,

@@ -1,5 +1,5 @@
 /** units.*: `10Ki`, `200m`, `1.5GB` as numbers, exactly. */
-import { MOST_DIGITS, RegoNumber } from '../values.ts'
+import { MOST_DIGITS, RegoNumber } from '../values/values.ts'
 import { BuiltinError } from './builtin.ts'
 
 /** numerator / denominator */

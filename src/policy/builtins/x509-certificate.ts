@@ -1,5 +1,5 @@
 /** X.509 certificate: one certificate, read, and as OPA shows it, which is Go's structure in JSON. */
-import { RegoNumber, RegoObject, type Value } from '../values.ts'
+import { RegoNumber, RegoObject, type Value } from '../values/values.ts'
 import { contextTag, Der, malformed, TAG } from './der.ts'
 import { fromNanos, UTC } from './go-calendar.ts'
 import { formatTime } from './go-time-format.ts'

@@ -1,6 +1,6 @@
 /** X.509 keys: public and private keys and their algorithms, as Go's structures show them. */
 import { createPrivateKey, createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto'
-import { RegoNumber, RegoObject, type Value } from '../values.ts'
+import { RegoNumber, RegoObject, type Value } from '../values/values.ts'
 import { BuiltinError } from './builtin.ts'
 import { Der, malformed } from './der.ts'
 import type { PemBlock } from './pem.ts'

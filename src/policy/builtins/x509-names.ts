@@ -1,5 +1,5 @@
 /** X.509 names: subjects, and what a certificate is for, as Go's structures show them. */
-import { RegoNumber, RegoObject, type Value } from '../values.ts'
+import { RegoNumber, RegoObject, type Value } from '../values/values.ts'
 import { addressText } from './addresses.ts'
 import { contextTag, type Der, malformed } from './der.ts'
 import { parseUrl, urlObject } from './go-url.ts'

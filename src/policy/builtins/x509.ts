@@ -1,6 +1,6 @@
 /** crypto.x509.* and crypto.parse_private_keys: certificates, requests, key pairs and chains. */
 import { type KeyObject, X509Certificate } from 'node:crypto'
-import { RegoNumber, RegoObject, RegoSet, type Value } from '../values.ts'
+import { RegoNumber, RegoObject, RegoSet, type Value } from '../values/values.ts'
 import { BuiltinError, type Builtins, object, string } from './builtin.ts'
 import { contextTag, Der, malformed, TAG } from './der.ts'
 import { base64, firstPem, pemBlocks } from './pem.ts'

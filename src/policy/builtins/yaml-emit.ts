@@ -1,5 +1,5 @@
 /** YAML emit: a JSON value as YAML, in the style of the library that OPA uses. */
-import { RegoNumber, RegoObject, type Value } from '../values.ts'
+import { RegoNumber, RegoObject, type Value } from '../values/values.ts'
 import { formatFloat } from './go-float.ts'
 import { isAmbiguous } from './yaml-scalars.ts'
 

@@ -2,7 +2,7 @@
  * YAML scalars: what plain text means, as the YAML library that OPA uses resolves it (YAML 1.1, without
  * sexagesimal numbers, and with dates left as text).
  */
-import { RegoNumber, type Value } from '../values.ts'
+import { RegoNumber, type Value } from '../values/values.ts'
 import { BuiltinError } from './builtin.ts'
 import { formatFloat } from './go-float.ts'
 

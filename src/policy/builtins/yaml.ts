@@ -16,7 +16,7 @@ import {
   type Scalar,
   type YAMLMap,
 } from 'yaml'
-import { RegoNumber, RegoObject, type Value } from '../values.ts'
+import { RegoNumber, RegoObject, type Value } from '../values/values.ts'
 import { BuiltinError, type Builtins, string } from './builtin.ts'
 import { asJson } from './go-json.ts'
 import { emitYaml } from './yaml-emit.ts'

@@ -2,8 +2,8 @@
  * Explain: one decision, and the rules that were tried for it: which held, where the others failed and what
  * they saw there, and what would have to be different for a refusal to be none.
  */
-import type { Workshop } from '../compile.ts'
-import type { Snapshot } from '../source.ts'
+import type { Workshop } from '../compile/compile.ts'
+import type { Snapshot } from '../compile/source.ts'
 import { seenBy } from './failure.ts'
 import { type Need, neededFor } from './needed.ts'
 import { inOrder } from './order.ts'

@@ -2,7 +2,7 @@
  * Sources: the expression that a person wrote, by a place in a file. What OPA traces is what its compiler
  * made of it.
  */
-import { branchesOf, type Expression, type Location, type Module } from '../syntax.ts'
+import { branchesOf, type Expression, type Location, type Module } from '../compile/syntax.ts'
 
 export interface Sources {
   packageOf(file: string): string

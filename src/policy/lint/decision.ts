@@ -3,7 +3,7 @@
  */
 
 import { inputSchema } from '../../contract/input.schema.ts'
-import { branchesOf, type Module, nameOf, type Rule, type Term } from '../syntax.ts'
+import { branchesOf, type Module, nameOf, type Rule, type Term } from '../compile/syntax.ts'
 import { type Lint, rulesNamed, type Subject } from './lint.ts'
 
 /** Told at the first of the rules, in the first module that has one. */

@@ -8,7 +8,7 @@
 import path from 'node:path'
 import type { FindingCode } from '../../contract/finding-meanings.ts'
 import type { Finding } from '../../contract/findings.ts'
-import { branchesOf, type Location, type Module, nameOf, type Rule } from '../syntax.ts'
+import { branchesOf, type Location, type Module, nameOf, type Rule } from '../compile/syntax.ts'
 import { notTotal, unnamedAllow } from './decision.ts'
 import { patternFromInput, runawayReplace } from './patterns.ts'
 import { silentDeny } from './silent-deny.ts'

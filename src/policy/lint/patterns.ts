@@ -2,7 +2,7 @@
  * Patterns that the caller writes: who writes the pattern decides what it matches. And replacing nothing by
  * something: here the text grows with each character; in a module as `opa build` leaves it, it never ends.
  */
-import { branchesOf, type Term } from '../syntax.ts'
+import { branchesOf, type Term } from '../compile/syntax.ts'
 import type { Lint, LintFinding, Subject } from './lint.ts'
 import { type Call, callsIn, type Names, namesIn } from './reading.ts'
 

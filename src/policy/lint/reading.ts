@@ -12,7 +12,7 @@ import {
   operatorOf,
   type Rule,
   type Term,
-} from '../syntax.ts'
+} from '../compile/syntax.ts'
 
 /** Below `input`. A step that is not constant is undefined. */
 export type InputPath = readonly (string | number | undefined)[]

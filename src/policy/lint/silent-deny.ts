@@ -13,7 +13,7 @@ import {
   operatorOf,
   type Rule,
   type Term,
-} from '../syntax.ts'
+} from '../compile/syntax.ts'
 import type { Lint, LintFinding, Subject } from './lint.ts'
 import {
   expressionsIn,

@@ -1,7 +1,7 @@
 /**
  * Work that grows with the body, where nothing in the rule bounds it: the caller decides how long a decision takes.
  */
-import { branchesOf, type Module, type Rule, type Term } from '../syntax.ts'
+import { branchesOf, type Module, type Rule, type Term } from '../compile/syntax.ts'
 import type { Lint, LintFinding } from './lint.ts'
 import {
   callsIn,

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { describe, expect, it } from 'vitest'
 import { capabilities, isOffered } from '../../../src/policy/builtins/capabilities.ts'
 import { BUILTINS } from '../../../src/policy/builtins/registry.ts'
-import { findOpa } from '../../../src/policy/opa-command.ts'
+import { findOpa } from '../../../src/policy/compile/opa-command.ts'
 import { ask } from '../rego.ts'
 
 const text = execFileSync(findOpa()?.path as string, ['capabilities', '--current'], { encoding: 'utf8' })
