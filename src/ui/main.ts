@@ -8,7 +8,7 @@ import { limitsView } from './limits.ts'
 import { nowView } from './now.ts'
 import { policyView } from './policy.ts'
 import { poolsView } from './pools.ts'
-import { follow, forgetToken, get, keepToken, NotLetIn } from './session.ts'
+import { follow, forgetToken, get, isRefusedNow, keepToken } from './session.ts'
 import type { Decision, Operator, PulseRates, PulseSecond, Status } from './types.ts'
 import type { Page, State, View } from './view.ts'
 
@@ -71,7 +71,7 @@ function drawNav(current: string): void {
 }
 
 function failed(error: unknown): void {
-  if (error instanceof NotLetIn) enter()
+  if (isRefusedNow(error)) enter()
 }
 
 /** The token is asked for once, and kept for this tab. */
@@ -121,7 +121,7 @@ async function refresh(): Promise<void> {
     if (ready) state.checks = ready
     view?.update?.(state)
   } catch (error) {
-    if (error instanceof NotLetIn) return enter()
+    if (isRefusedNow(error)) return enter()
   }
   if (!entering) timer = window.setTimeout(() => void refresh(), STATUS_EVERY_MS)
 }

@@ -7,7 +7,12 @@
 const KEPT_AS = 'sallyport-admin-token'
 const LONGEST_WAIT_MS = 15_000
 
-export class NotLetIn extends Error {}
+export class NotLetIn extends Error {
+  /** @param token - What was asked with. */
+  constructor(readonly token: string | null) {
+    super()
+  }
+}
 
 export class Refused extends Error {
   constructor(
@@ -26,30 +31,41 @@ export function forgetToken(): void {
   sessionStorage.removeItem(KEPT_AS)
 }
 
-function headers(more: Record<string, string>): Record<string, string> {
-  const token = sessionStorage.getItem(KEPT_AS)
-  return token ? { ...more, authorization: `Bearer ${token}` } : more
+/** Whether it is the token in use that was refused, and not, late, one that was used before it. */
+export function isRefusedNow(error: unknown): boolean {
+  return error instanceof NotLetIn && error.token === token()
+}
+
+function token(): string | null {
+  return sessionStorage.getItem(KEPT_AS)
+}
+
+/** @throws NotLetIn */
+async function asked(
+  path: string,
+  headers: Record<string, string>,
+  more: RequestInit = {},
+): Promise<Response> {
+  const used = token()
+  const credential = used ? { authorization: `Bearer ${used}` } : {}
+  const response = await fetch(path, { ...more, headers: { ...headers, ...credential } })
+  if (response.status !== 401) return response
+  void response.body?.cancel()
+  throw new NotLetIn(used)
 }
 
 /** @throws NotLetIn @throws Refused */
 export async function get<T>(path: string): Promise<T> {
-  return answerOf<T>(
-    await fetch(path, { headers: headers({ accept: 'application/json' }), cache: 'no-store' }),
-  )
+  return answerOf<T>(await asked(path, { accept: 'application/json' }, { cache: 'no-store' }))
 }
 
 /** Changes something. @throws NotLetIn @throws Refused */
 export async function post<T>(path: string, body: object = {}): Promise<T> {
-  const response = await fetch(path, {
-    method: 'POST',
-    headers: headers({ 'content-type': 'application/json' }),
-    body: JSON.stringify(body),
-  })
-  return answerOf<T>(response)
+  const change = { method: 'POST', body: JSON.stringify(body) }
+  return answerOf<T>(await asked(path, { 'content-type': 'application/json' }, change))
 }
 
 async function answerOf<T>(response: Response): Promise<T> {
-  if (response.status === 401) throw new NotLetIn()
   const body = (await response.json().catch(() => ({}))) as { error?: { message?: string } }
   if (!response.ok) throw new Refused(response.status, body.error?.message ?? `answered ${response.status}`)
   return body as T
@@ -79,8 +95,7 @@ export function follow(path: string, { onEvent, onState, onRefused }: Listener):
 
   async function once(): Promise<void> {
     const accept = { accept: 'text/event-stream', ...(lastId ? { 'last-event-id': lastId } : {}) }
-    const response = await fetch(path, { headers: headers(accept), signal: left.signal, cache: 'no-store' })
-    if (response.status === 401) throw new NotLetIn()
+    const response = await asked(path, accept, { signal: left.signal, cache: 'no-store' })
     if (!response.ok || !response.body) throw new Refused(response.status, `answered ${response.status}`)
     onState(true)
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader()

@@ -194,6 +194,35 @@ describe.runIf(CHROMIUM)('the page of a gateway that wants a token', () => {
     await stopAll()
   })
 
+  it('is not lost by what was asked before with a wrong one, and is answered late', async () => {
+    const browser = await startBrowser()
+    const gateway = await startGateway({ config: { admin: { tokens: [{ name: 'eve', token: READ }] } } })
+    const { page } = await openPage(browser, gateway.adminUrl)
+    const held: (() => Promise<void>)[] = []
+    await page.route('**/operator', async route => {
+      const answer = await route.fetch()
+      if (answer.status() === 401) held.push(() => route.fulfill({ response: answer }))
+      else await route.fulfill({ response: answer })
+    })
+    const enter = async (token: string): Promise<void> => {
+      await page.getByLabel('Admin token').fill(token)
+      await page.getByRole('button', { name: 'Enter' }).click()
+    }
+    await page.goto(`${gateway.adminUrl}/ui/`)
+    await enter('wrong-token-0123456')
+    await page.getByRole('alert').waitFor()
+    await expect.poll(() => held.length).toBe(2)
+    await enter(READ)
+    await page.locator('.link[data-live=yes]').waitFor()
+    for (const answer of held) await answer()
+    // By the time that this is answered, the page has read what came before.
+    await page.evaluate(`fetch('../readyz').then(answer => answer.text())`)
+    expect(await page.locator('.link[data-live=yes]').count()).toBe(1)
+    expect(await page.getByLabel('Admin token').count()).toBe(0)
+    await browser.close()
+    await stopAll()
+  })
+
   it('lets who operates approve what somebody asks for, and keeps who reads from it', async () => {
     const browser = await startBrowser()
     const tokens = [

@@ -72,8 +72,9 @@ it.each(ENGINES)('a limit in %s holds', { timeout: 120_000 }, async engine => {
   await expect.poll(() => authorized(gateway)).toMatchObject({ decision: { rule: 'last' } })
   model.setFault(null)
   await model.until(({ in_flight }) => in_flight === 0)
-  // What may still be let in by the raised limit is, and no more.
-  while ((await left(gateway)).requests) await (await chat(gateway)).text()
+  // What may still be let in by the raised limit is, and no more: a request must know of it first.
+  do await (await chat(gateway)).text()
+  while ((await left(gateway)).requests)
   const decided = gateway.audit().filter(({ event, http }) => event === 'decision' && !http.status).length
   await expect.poll(() => outcomes(gateway).length).toBe(decided)
   // Who left before anything was sent to a target has cost nothing.
