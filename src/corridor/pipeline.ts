@@ -114,7 +114,7 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
     const requestId = requestIdOf(typeof given === 'string' ? given : undefined, id)
     const visit = new Visit(request, response, id, requestId, at, performance.now(), policy.current())
     visits.add(visit)
-    response.once('close', () => {
+    response.on('close', () => {
       visit.aborted = !response.writableFinished
       visit.onAbort?.()
     })
@@ -150,9 +150,7 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
     visit.trace?.end()
     visit.grants = needs.grants.of(principal, visit.now)
     const asker = { principal, revision, grants: visit.grants }
-    const bytes = await readBody(visit.request, visit.response, settings.maxBodyBytes)
-    visit.bytesIn = bytes.length
-    visit.body = bytes.length > 0 ? parseBody(bytes) : undefined
+    takeIn(visit, await readBody(visit.request, visit.response, settings.maxBodyBytes))
     if (isOwn(facts)) {
       const own = await ownApi.answer(visit, facts, asker, visit.body)
       return 'text' in own ? answer(visit, own.text, own.status) : answerEvents(visit, own.events)
@@ -268,6 +266,12 @@ export function createPipeline(needs: PipelineNeeds): Pipeline {
       }
     },
   }
+}
+
+/** Not in the corridor itself, which holds all that it names until the answer is over. */
+function takeIn(visit: Visit, bytes: Buffer): void {
+  visit.bytesIn = bytes.length
+  visit.body = bytes.length > 0 ? parseBody(bytes) : undefined
 }
 
 function outcomeOf(error: unknown, { recorded }: Visit): Outcome {

@@ -83,7 +83,7 @@ export function createConnections({ limits: first, proxies }: ConnectionsNeeds):
       const count = (perGroup.get(group) ?? 0) + 1
       perGroup.set(group, count)
       open.add(socket)
-      socket.once('close', () => {
+      socket.on('close', () => {
         open.delete(socket)
         const left = (perGroup.get(group) ?? 1) - 1
         if (left > 0) perGroup.set(group, left)
@@ -97,7 +97,7 @@ export function createConnections({ limits: first, proxies }: ConnectionsNeeds):
       const before = latest.get(socket)
       if (before === undefined) {
         speaking.add(socket)
-        socket.once('close', () => speaking.delete(socket))
+        socket.on('close', () => speaking.delete(socket))
       }
       const depth = before === undefined || before.response.writableFinished ? 0 : before.depth + 1
       latest.set(socket, { request, response, depth })

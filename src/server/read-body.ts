@@ -18,22 +18,42 @@ export function readBody(request: IncomingMessage, response: ServerResponse, lim
   if (declared > limit) return Promise.reject(tooLarge(`${declared} bytes are declared`))
   if (request.headers.expect !== undefined) response.writeContinue()
   return new Promise((resolve, reject) => {
-    const parts: Buffer[] = []
-    let size = 0
+    // The request, and with it what listens to it, is there until the answer is over: the bytes are let go of.
+    let reading: Reading | undefined = { parts: [], size: 0, resolve, reject }
+    const fail = (error: GatewayError): void => {
+      reading?.reject(error)
+      reading = undefined
+    }
     request.on('data', (part: Buffer) => {
-      size += part.length
-      if (size <= limit) parts.push(part)
+      if (!reading) return
+      reading.size += part.length
+      if (reading.size <= limit) reading.parts.push(part)
       else {
         request.pause()
-        reject(tooLarge('the limit was passed while reading'))
+        fail(tooLarge('the limit was passed while reading'))
       }
     })
-    request.on('end', () => resolve(parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts, size)))
-    request.on('error', cause => reject(brokenOff(cause)))
+    request.on('end', () => {
+      reading?.resolve(wholeOf(reading))
+      reading = undefined
+    })
+    request.on('error', cause => fail(brokenOff(cause)))
     request.on('close', () => {
-      if (!request.complete) reject(halfBody())
+      if (!request.complete) fail(halfBody())
     })
   })
+}
+
+interface Reading {
+  readonly parts: Buffer[]
+  size: number
+  resolve(bytes: Buffer): void
+  reject(error: GatewayError): void
+}
+
+function wholeOf({ parts, size }: Reading): Buffer {
+  const [first] = parts
+  return first && parts.length === 1 ? first : Buffer.concat(parts, size)
 }
 
 const broken = new WeakMap<IncomingMessage, NodeJS.ErrnoException>()

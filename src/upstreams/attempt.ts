@@ -31,8 +31,7 @@ export interface Head {
   readonly answer: Answer
   /** Nobody waits for it any more: it is only read, to be counted, and until then at the latest. */
   readonly readUntil: number | undefined
-  abort(): void
-  leave(): boolean
+  readonly call: UpstreamCall
 }
 
 export interface Failure {
@@ -58,12 +57,11 @@ export function attemptOn(target: Target, asked: AttemptRequest, needs: AttemptN
 
 type Once = Head | (Failure & { readonly stale: boolean })
 
-/** A request that was sent, until its answer has begun; then the head of that. */
-class Sending implements Watched, UpstreamEvents, Head {
+/** A request that was sent, until its answer has begun. */
+class Sending implements Watched, UpstreamEvents {
   seat: number | undefined = undefined
   dueAt: number
-  answer!: Answer
-  readUntil: number | undefined = undefined
+  #readUntil: number | undefined = undefined
   #call: UpstreamCall | undefined = undefined
   #connected = false
 
@@ -90,8 +88,8 @@ class Sending implements Watched, UpstreamEvents, Head {
 
   onDue(at: number): void {
     const { target, asked } = this
-    this.abort()
-    if (this.readUntil !== undefined) this.#fail(new ClientLeft())
+    this.#call?.abort()
+    if (this.#readUntil !== undefined) this.#fail(new ClientLeft())
     else this.#fail(this.#connected || at >= asked.totalBy ? tooSlow(target) : connectTimeout())
   }
 
@@ -101,28 +99,19 @@ class Sending implements Watched, UpstreamEvents, Head {
   }
 
   onAnswer(answer: Answer): void {
-    this.answer = answer
-    this.#finish(this)
+    this.#finish({ answer, readUntil: this.#readUntil, call: this.#call as UpstreamCall })
   }
 
   onError(error: NodeJS.ErrnoException, reused: boolean): void {
-    if (this.readUntil !== undefined) this.#fail(new ClientLeft())
+    if (this.#readUntil !== undefined) this.#fail(new ClientLeft())
     else this.#fail(error, reused && CLOSED_BEFORE.has(error.code ?? ''))
   }
 
-  abort(): void {
-    this.#call?.abort()
-  }
-
-  leave(): boolean {
-    return this.#call?.leave() ?? false
-  }
-
   #clientLeft(): void {
-    if (this.readUntil !== undefined) return
-    this.readUntil = this.needs.now() + LINGER_MS
-    this.dueAt = this.readUntil
-    if (!this.leave()) this.#fail(new ClientLeft())
+    if (this.#readUntil !== undefined) return
+    this.#readUntil = this.needs.now() + LINGER_MS
+    this.dueAt = this.#readUntil
+    if (!this.#call?.leave()) this.#fail(new ClientLeft())
   }
 
   #fail(error: NodeJS.ErrnoException, stale = false): void {

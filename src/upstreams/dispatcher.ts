@@ -23,10 +23,17 @@ const MOST_FREE = 256
 /** How long one waits, ms; less if the server says so. */
 const KEPT_MS = 4000
 
+/** Where lines lead. */
+interface Home {
+  /** Those without work. */
+  readonly free: Line[]
+  readonly connect: buildConnector.connector
+}
+
 /** A connection, or the place of one. */
 interface Line {
   readonly client: Client
-  readonly home: Line[]
+  readonly home: Home
   socket: Socket | undefined
   /** Has served since it was connected. */
   used: boolean
@@ -35,18 +42,19 @@ interface Line {
 
 /** @param now - Milliseconds on a clock that does not go back. */
 export function createDispatcher(now: () => number): Carrier {
-  const free = new Map<string, Line[]>()
+  const homes = new Map<string, Home>()
   const open = new Set<Client>()
 
   function lineTo(origin: Origin): Line {
     const key = originKey(origin)
-    const home = free.get(key) ?? []
-    free.set(key, home)
-    return home.pop() ?? connect(origin, home)
+    const known = homes.get(key)
+    if (known) return known.free.pop() ?? connect(origin, known)
+    const home = { free: [], connect: buildConnector({ timeout: 0, ...tlsOptions(origin.tls) }) }
+    homes.set(key, home)
+    return connect(origin, home)
   }
 
-  function connect({ url, tls }: Origin, home: Line[]): Line {
-    const connector = buildConnector({ timeout: 0, ...tlsOptions(tls) })
+  function connect({ url }: Origin, home: Home): Line {
     const client = new Client(url.origin, {
       pipelining: 1,
       keepAliveTimeout: KEPT_MS,
@@ -54,7 +62,7 @@ export function createDispatcher(now: () => number): Carrier {
       headersTimeout: 0,
       bodyTimeout: 0,
       connect: (options, callback) =>
-        connector(options, (...outcome) => {
+        home.connect(options, (...outcome) => {
           line.socket = outcome[1] ?? undefined
           callback(...outcome)
         }),
@@ -67,7 +75,7 @@ export function createDispatcher(now: () => number): Carrier {
     client.on('disconnect', () => {
       line.used = false
       // One that has work again connects again.
-      if (home.includes(line)) drop(line)
+      if (home.free.includes(line)) drop(line)
     })
     return line
   }
@@ -75,13 +83,13 @@ export function createDispatcher(now: () => number): Carrier {
   function release(line: Line): void {
     line.used = true
     const young = now() - line.connectedAt < OLDEST_CONNECTION_MS
-    if (young && line.home.length < MOST_FREE && open.has(line.client)) line.home.push(line)
+    if (young && line.home.free.length < MOST_FREE && open.has(line.client)) line.home.free.push(line)
     else drop(line)
   }
 
   function drop(line: Line): void {
-    const index = line.home.indexOf(line)
-    if (index >= 0) line.home.splice(index, 1)
+    const index = line.home.free.indexOf(line)
+    if (index >= 0) line.home.free.splice(index, 1)
     if (open.delete(line.client)) void line.client.destroy()
   }
 
@@ -97,20 +105,20 @@ export function createDispatcher(now: () => number): Carrier {
       return call
     },
     closeIdle(origin) {
-      for (const line of [...(free.get(originKey(origin)) ?? [])]) drop(line)
+      for (const line of [...(homes.get(originKey(origin))?.free ?? [])]) drop(line)
     },
     keep(origins) {
       const kept = new Set(origins.map(originKey))
-      for (const [key, lines] of free) {
+      for (const [key, { free }] of homes) {
         if (kept.has(key)) continue
-        for (const line of [...lines]) drop(line)
-        free.delete(key)
+        for (const line of [...free]) drop(line)
+        homes.delete(key)
       }
     },
     close() {
       for (const client of open) void client.destroy()
       open.clear()
-      free.clear()
+      homes.clear()
     },
   }
 }
@@ -137,18 +145,22 @@ class Call implements UpstreamCall, Answer, Dispatcher.DispatchHandler {
   #early: Buffer[] = []
   #state: 'waiting' | 'answering' | 'whole' | 'broken' = 'waiting'
   #left = false
+  /** Told until there is an answer, and let go of then: it knows all that was asked. */
+  #events: UpstreamEvents | undefined
 
   constructor(
-    private readonly events: UpstreamEvents,
+    events: UpstreamEvents,
     private readonly line: Line,
     private readonly release: (line: Line) => void,
     private readonly drop: (line: Line) => void,
-  ) {}
+  ) {
+    this.#events = events
+  }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller
     if (this.#state === 'broken') controller.abort(new Error('aborted'))
-    else this.events.onConnected()
+    else this.#events?.onConnected()
   }
 
   onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
@@ -156,7 +168,10 @@ class Call implements UpstreamCall, Answer, Dispatcher.DispatchHandler {
     this.#state = 'answering'
     this.status = status
     this.rawHeaders = (controller.rawHeaders as unknown as Buffer[]).map(part => part.toString('latin1'))
-    this.events.onAnswer(this)
+    // Kept for as long as the answer lasts otherwise, and with them the bytes that they were read from.
+    controller.rawHeaders = null
+    this.#events?.onAnswer(this)
+    this.#events = undefined
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, part: Buffer): void {
@@ -178,7 +193,7 @@ class Call implements UpstreamCall, Answer, Dispatcher.DispatchHandler {
     if (before === 'whole' || before === 'broken') return
     const reused = this.line.used
     this.#break()
-    if (before === 'waiting') this.events.onError(asSystemError(error), reused)
+    if (before === 'waiting') this.#events?.onError(asSystemError(error), reused)
     else this.#reader?.onBroken()
   }
 

@@ -20,11 +20,10 @@ export interface LingerNeeds {
 
 /** @param readWith - Given what is to read the rest: some of it may be there already, and comes at once. */
 export function linger(
-  head: Head,
+  { answer, readUntil, call }: Head,
   { deadlines, now, count, onOver }: LingerNeeds,
   readWith: (reader: AnswerReader) => void,
 ): void {
-  const { answer, readUntil } = head
   let bytes = 0
   let open = true
   const watched: Watched = { dueAt: readUntil ?? now() + LINGER_MS, onDue: cut }
@@ -37,7 +36,7 @@ export function linger(
   }
 
   function cut(): void {
-    head.abort()
+    call.abort()
     over()
   }
 
@@ -50,6 +49,6 @@ export function linger(
 
   deadlines.watch(watched)
   readWith({ onPart, onEnd: over, onBroken: over })
-  if (readUntil !== undefined || head.leave()) answer.resume()
+  if (readUntil !== undefined || call.leave()) answer.resume()
   else over()
 }

@@ -92,7 +92,7 @@ class Relay implements Watched, AnswerReader, Relayed {
     const { needs, response } = this
     needs.stop.stop = why => this.#stop(why)
     needs.deadlines.watch(this)
-    response.once('close', () => this.#stop('client_closed'))
+    response.on('close', () => this.#stop('client_closed'))
     this.head.answer.read(this)
     if (response.destroyed) this.#stop('client_closed')
   }
@@ -101,7 +101,7 @@ class Relay implements Watched, AnswerReader, Relayed {
     if (at >= this.needs.totalBy) this.#stop('upstream_failed')
     else if (this.#paused) this.#stop('client_closed')
     else {
-      this.head.abort()
+      this.head.call.abort()
       this.onBroken()
     }
   }

@@ -48,8 +48,7 @@ async function headFrom(url: string, ca?: string): Promise<Head> {
     const request = { method: 'POST', target: '/', headers: { 'content-length': '2' }, body }
     call = dispatcher.send({ url: new URL(url), tls }, request, { onConnected() {}, onAnswer, onError })
   })
-  const { abort, leave } = call as UpstreamCall
-  return { answer, readUntil: undefined, abort: abort.bind(call), leave: leave.bind(call) }
+  return { answer, readUntil: undefined, call: call as UpstreamCall }
 }
 
 function left(head: Head): Left {
