@@ -112,7 +112,8 @@ async function open(options: PrimaryOptions, closing: Closing): Promise<SharedGa
     },
     onChanged: id => jit.look(id),
     onEnded: mate => gathered.left(mate),
-    after: ms => new Promise(resolve => void setTimeout(resolve, ms).unref()),
+    // What came while this process was busy is read before it is called late.
+    after: ms => new Promise(resolve => void setTimeout(() => setImmediate(resolve), ms).unref()),
   })
   const spread = createSpread(team.hold)
   const { policy, candidate } = openPolicies(

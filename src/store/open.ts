@@ -2,7 +2,7 @@
  * Opens the store that the config names. Only its own driver is loaded.
  */
 import type { StoreConfig } from '../contract/config/store.ts'
-import type { EpochMs } from '../contract/units.ts'
+import { type EpochMs, parseDuration } from '../contract/units.ts'
 import { createMemoryStore } from './memory.ts'
 import type { Store, StoreStateListener } from './store.ts'
 
@@ -25,7 +25,13 @@ export async function openStore(config: StoreConfig, needs: StoreNeeds): Promise
     }
     case 'redis': {
       const { openRedisStore } = await import('./redis.ts')
-      return openRedisStore({ ...needs, url: config.url as string, prefix: config.prefix ?? 'sallyport' })
+      const { url, prefix = 'sallyport', timeout } = config
+      return openRedisStore({
+        ...needs,
+        url: url as string,
+        prefix,
+        ...(timeout === undefined ? {} : { answerWithinMs: parseDuration(timeout) }),
+      })
     }
   }
 }

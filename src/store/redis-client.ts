@@ -29,25 +29,25 @@ export interface Script {
   readonly text: string
 }
 
-/** Slower than this is away: a caller is told within a second. */
-const ANSWER_WITHIN_MS = 650
 /** More than a turn of the event loop: what arrived while this process was busy is read first. */
 const GRACE_MS = 50
 const ASK_AGAIN_EVERY_MS = 200
 /** A connection that brings no messages any more says nothing of it by itself. */
 const LISTEN_EVERY_MS = 200
 const HANG_UP_WITHIN_MS = 100
-const CONNECT_WITHIN_MS = 600
 const SLOWEST_RECONNECT_MS = 400
 
+export interface RedisClientNeeds {
+  readonly url: string
+  /** Slower than this is away. */
+  readonly answerWithinMs: number
+  readonly onState?: StoreStateListener | undefined
+}
+
 /** @returns When Redis answers, or is known to be away. */
-export async function connectRedis(
-  url: string,
-  onState?: StoreStateListener,
-  answerWithinMs = ANSWER_WITHIN_MS,
-): Promise<RedisClient> {
+export async function connectRedis({ url, answerWithinMs, onState }: RedisClientNeeds): Promise<RedisClient> {
   const options = {
-    connectTimeout: CONNECT_WITHIN_MS,
+    connectTimeout: answerWithinMs,
     retryStrategy: (times: number) => Math.min(50 * times, SLOWEST_RECONNECT_MS),
   }
   const commands = new Redis(url, {
@@ -68,11 +68,16 @@ export async function connectRedis(
   let asking: Promise<void> | undefined
   let closed = false
   let wake = (): void => {}
+  let opened = (): void => {}
+  const isKnown = new Promise<void>(resolve => {
+    opened = resolve
+  })
 
   function tell(answers: boolean, cause?: unknown): void {
     if (ok === answers || closed) return
     ok = answers
     onState?.(answers, cause)
+    opened()
     if (!answers) void ask()
   }
 
@@ -155,12 +160,11 @@ export async function connectRedis(
   messages.on('ready', () => {
     for (const listener of listeners.values()) listener(undefined)
   })
-  commands.on('ready', () => wake())
-  await Promise.race([
-    new Promise(resolve => commands.once('ready', resolve)),
-    new Promise(resolve => setTimeout(resolve, CONNECT_WITHIN_MS)),
-  ])
-  await Promise.race([ask(), new Promise(resolve => setTimeout(resolve, CONNECT_WITHIN_MS))])
+  commands.on('ready', () => {
+    wake()
+    void ask()
+  })
+  await inTime(isKnown, answerWithinMs).catch(cause => tell(false, cause))
 
   return {
     ok: () => ok === true,
@@ -182,10 +186,13 @@ export async function connectRedis(
   }
 }
 
+/** @throws Error when it is late, and not only because this process, and maybe the machine, stood still. */
 function inTime<T>(answer: Promise<T>, withinMs: number): Promise<T> {
+  const due = performance.now() + withinMs
   return new Promise((resolve, reject) => {
     let timer = setTimeout(() => {
-      timer = setTimeout(() => reject(new Error('no answer in time')), GRACE_MS)
+      const stoodStillMs = performance.now() - due
+      timer = setTimeout(() => reject(new Error('no answer in time')), Math.max(GRACE_MS, stoodStillMs))
     }, withinMs)
     answer.then(resolve, reject).finally(() => clearTimeout(timer))
   })

@@ -19,9 +19,11 @@ export interface RedisStoreNeeds {
   /** This gateway, by a name that no other has. */
   readonly gateway: string
   readonly onState?: StoreStateListener
-  /** Slower than this is away; less than a second unless told. */
+  /** Slower than this is away; unless told, a caller is told of it within a second. */
   readonly answerWithinMs?: number
 }
+
+const ANSWER_WITHIN_MS = 650
 
 /** @returns Also when Redis is away: it is looked for until it is there. */
 export async function openRedisStore({
@@ -29,9 +31,10 @@ export async function openRedisStore({
   now,
   gateway,
   onState,
+  answerWithinMs = ANSWER_WITHIN_MS,
   ...needs
 }: RedisStoreNeeds): Promise<Store> {
-  const client = await connectRedis(url, onState, needs.answerWithinMs)
+  const client = await connectRedis({ url, answerWithinMs, onState })
   const prefix = `{${needs.prefix}}`
   // One that is full answers a ping, and takes nothing.
   client.beforeBack(async () => void (await client.run(PROBE, [`${prefix}:probe`], [])))

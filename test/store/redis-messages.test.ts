@@ -101,6 +101,23 @@ function messages(): void {
   })
 }
 
+it.runIf(redisServer())('is not away where it was this process that stood still', async () => {
+  const redis = await startRedis()
+  onTestFinished(() => redis.stop('SIGKILL'))
+  const states: boolean[] = []
+  const needs = { url: redis.url, prefix: 'still', gateway: 'a', now: Date.now, answerWithinMs: 1000 }
+  const store = await openRedisStore({ ...needs, onState: ok => states.push(ok) })
+  onTestFinished(() => store.close())
+  redis.process.kill('SIGSTOP')
+  const put = store.shelf<string>('grants').put('g', 'active', 0)
+  // Three seconds, which look to this process like one turn of its event loop.
+  await new Promise(resolve => setImmediate(resolve))
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3000)
+  setTimeout(() => redis.process.kill('SIGCONT'), 500)
+  expect(await put).toMatchObject({ value: 'active' })
+  expect(states).toEqual([true])
+})
+
 // Where there is no Redis to start, that was said before the tests began; CI demands one.
 if (redisServer() === undefined) it('needs redis-server', () => expect(process.env.CI).toBeUndefined())
 else describe('messages', messages)

@@ -1,5 +1,5 @@
 /** `store`: where counters, keys, grants and usage are kept. */
-import { section, string } from './words.ts'
+import { duration, section, string } from './words.ts'
 
 export const store = section('Where counters, keys, grants and usage are kept', {
   engine: {
@@ -19,6 +19,10 @@ export const store = section('Where counters, keys, grants and usage are kept', 
     description:
       'In front of every key in Redis, as their hash tag: sallyport unless told; gateways that share limits share it',
   },
+  timeout: {
+    ...duration(),
+    description: 'A Redis that does not answer for so long is away: 650ms unless told',
+  },
   onFailure: {
     enum: ['refuse', 'local'],
     description: 'While the store is away: refuse what is limited, or enforce a share of each limit',
@@ -31,5 +35,6 @@ export interface StoreConfig {
   readonly path?: string
   readonly url?: string
   readonly prefix?: string
+  readonly timeout?: string
   readonly onFailure: 'refuse' | 'local'
 }
