@@ -12,7 +12,7 @@ import type { AccessEvent } from './events.ts'
 export interface Access {
   readonly desk: Desk
   readonly directory: Directory
-  /** Reads what is in the store, and looks at the clock from then on. */
+  /** Reads what is in the store, now or once it is back, and looks at the clock from then on. @throws StoreUnavailable */
   open(): Promise<void>
   activeOf(principal: string, at: EpochMs): readonly ActiveGrant[]
   /** Resolves when a request changes; `cancel` resolves it at once. */
@@ -79,14 +79,28 @@ export function createAccess(needs: AccessNeeds): Access {
       })
   }
 
+  let opening: Promise<void> | undefined
+  /** Again and again where the store is away. */
+  function open(): Promise<void> {
+    opening ??= directory.open().finally(() => {
+      opening = undefined
+    })
+    return opening
+  }
+
+  function look(): void {
+    if (!directory.isRead()) open().catch(() => {})
+    sweep()
+  }
+
   return {
     desk,
     directory,
     activeOf: directory.activeOf,
     async open() {
-      timers.push(needs.every(LOOK_MS, sweep))
+      timers.push(needs.every(LOOK_MS, look))
       timers.push(needs.every(PURGE_MS, () => directory.purge(now())))
-      await directory.open()
+      await open()
     },
     changed(id) {
       let cancel = (): void => {}

@@ -16,8 +16,10 @@ import {
 } from './document.ts'
 
 export interface Directory {
-  /** Reads what is in the store, and follows it from then on. */
+  /** Reads what is in the store, and follows it from then on. @throws StoreUnavailable; then it may be tried again */
   open(): Promise<void>
+  /** It was read whole: what is not here is nowhere. */
+  isRead(): boolean
   get(id: string): Kept<AccessDocument> | undefined
   ofGrant(grantId: string): Kept<AccessDocument> | undefined
   all(): readonly Kept<AccessDocument>[]
@@ -72,6 +74,7 @@ export function createDirectory({ shelf, now, steady, onEnded, onChange }: Direc
   const live = new Set<string>()
   const ended = new Set<string>()
   let watching: { close(): void } | undefined
+  let isRead = false
 
   function learn(kept: Kept<AccessDocument>): void {
     const before = documents.get(kept.id)
@@ -145,9 +148,11 @@ export function createDirectory({ shelf, now, steady, onEnded, onChange }: Direc
 
   return {
     async open() {
-      watching = shelf.watch(change => ('kept' in change ? learn(change.kept) : forget(change.removed)))
+      watching ??= shelf.watch(change => ('kept' in change ? learn(change.kept) : forget(change.removed)))
       for (const kept of await shelf.all()) learn(kept)
+      isRead = true
     },
+    isRead: () => isRead,
     get: id => documents.get(id)?.kept,
     ofGrant: grantId => documents.get(grants.get(grantId) ?? '')?.kept,
     all: () => [...documents.values()].map(({ kept }) => kept),

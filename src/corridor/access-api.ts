@@ -6,6 +6,7 @@ import type { AccessDocument, GrantDocument } from '../access/document.ts'
 import type { AccessQuestion, Judge } from '../access/verdict.ts'
 import { grantView, requestView } from '../access/views.ts'
 import { type AccessRequestBody, accessRequestSchema, commentSchema } from '../contract/access.schema.ts'
+import { StoreUnavailable } from '../contract/counters.ts'
 import { GatewayError } from '../contract/errors.ts'
 import type { Principal } from '../contract/input.schema.ts'
 import type { RequestBody, RequestFacts } from '../contract/request.ts'
@@ -121,19 +122,25 @@ export function createAccessApi(needs: AccessApiNeeds): AccessApi {
     return (await desk.takeToken(document.id, principal.id)) ? token : null
   }
 
+  /** @throws StoreUnavailable where an empty list could be a wrong one. */
+  function all(): AccessDocument[] {
+    if (!directory.isRead()) throw new StoreUnavailable('it was not read yet')
+    return directory.all().map(({ value }) => value)
+  }
+
   async function requests({ asker: { principal }, judge }: Call): Promise<object> {
-    const documents = latest(directory.all().map(({ value }) => value)).filter(
+    const documents = latest(all()).filter(
       document => isOwn(document, principal) || decides(document, principal, judge),
     )
     return { requests: documents.map(document => requestView(document, now())) }
   }
 
   async function grants({ asker: { principal }, judge, facts }: Call): Promise<object> {
-    const all = new URLSearchParams(facts.search).get('all') === 'true'
-    const documents = latest(directory.all().map(({ value }) => value)).filter(
+    const ofOthers = new URLSearchParams(facts.search).get('all') === 'true'
+    const documents = latest(all()).filter(
       document =>
         document.grant &&
-        (holds(document.grant, document, principal) || (all && decides(document, principal, judge))),
+        (holds(document.grant, document, principal) || (ofOthers && decides(document, principal, judge))),
     )
     const at = now()
     return { grants: documents.map(document => grantView(document, document.grant as GrantDocument, at)) }

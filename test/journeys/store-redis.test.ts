@@ -39,6 +39,9 @@ const statusOf = async (answering: Promise<Response>): Promise<number> => {
   return answer?.status ?? 0
 }
 
+const grantsOf = ({ url, keys }: RunningGateway): Promise<Response> =>
+  fetch(`${url}/-/access/grants`, { headers: { authorization: `Bearer ${keys.dev}` } })
+
 function journeys(): void {
   let model: TinySlm
   let redis: TestRedis
@@ -238,8 +241,12 @@ function outages(): void {
     const gateway = await start(limits(requests(5)))
     expect(await statusOf(chat(gateway))).toBe(503)
     expect((await fetch(`${gateway.adminUrl}/readyz`)).status).toBe(503)
+    // That there are none is not known.
+    expect((await grantsOf(gateway)).status).toBe(503)
     await restart()
     await expect.poll(() => statusOf(chat(gateway))).toBe(200)
+    await expect.poll(() => statusOf(grantsOf(gateway))).toBe(200)
+    expect(await (await grantsOf(gateway)).json()).toEqual({ grants: [] })
   })
 }
 
