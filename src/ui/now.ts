@@ -1,9 +1,9 @@
 /** Now: traffic, latency and tokens of the last minutes, and how all parts are. */
 import { createChart } from './chart.ts'
 import { decisionTable } from './decision-table.ts'
-import { empty, fill, h, panel, part, tag } from './dom.ts'
+import { empty, fill, h, panel, part, table, tag } from './dom.ts'
 import { count, ms, rate, seconds } from './format.ts'
-import type { PulseSecond } from './types.ts'
+import type { PulseSecond, WorkerState } from './types.ts'
 import type { State, View } from './view.ts'
 
 export function nowView(): View {
@@ -13,6 +13,7 @@ export function nowView(): View {
   const tokens = createChart('Tokens per second', true, rate)
   const health = panel('Health')
   const pools = panel('Pools')
+  const workers = panel('Workers')
   const latest = panel('Latest decisions')
   const charts = h('div', { class: 'columns' }, requests.element, latency.element, tokens.element)
   const parts = h('div', { class: 'columns' }, health, pools)
@@ -39,6 +40,9 @@ export function nowView(): View {
     fill(tiles, tilesOf(state))
     fill(health, h('h2', {}, 'Health'), healthOf(state))
     fill(pools, h('h2', {}, 'Pools'), poolsOf(state))
+    const several = state.status?.workers ?? []
+    workers.hidden = several.length === 0
+    fill(workers, h('h2', {}, 'Workers'), workersOf(several))
     const shown = state.latest.slice(0, 8)
     fill(
       latest,
@@ -54,7 +58,16 @@ export function nowView(): View {
 
   return {
     title: 'Now',
-    element: h('div', { class: 'stack' }, h('h1', { class: 'hidden' }, 'Now'), tiles, charts, parts, latest),
+    element: h(
+      'div',
+      { class: 'stack' },
+      h('h1', { class: 'hidden' }, 'Now'),
+      tiles,
+      charts,
+      parts,
+      workers,
+      latest,
+    ),
     update,
   }
 }
@@ -97,6 +110,25 @@ function healthOf({ checks, status }: State): HTMLElement[] {
       )
     : null
   return [h('ul', { class: 'tags' }, tags), ...(up ? [up] : [])]
+}
+
+const WORKER_COLUMNS = [
+  { name: 'Worker', label: true },
+  { name: 'State' },
+  { name: 'Revision', label: true },
+  { name: 'Process', number: true, label: true },
+  { name: 'Restarts', number: true, label: true },
+]
+
+function workersOf(workers: readonly WorkerState[]): HTMLElement {
+  const rows = workers.map(({ id, ready, revision, pid, restarts }) => [
+    String(id),
+    ready ? tag('takes requests', 'good') : tag('not ready', 'bad'),
+    h('span', { class: 'mono' }, revision ?? 'none'),
+    String(pid),
+    String(restarts),
+  ])
+  return table('Processes that take requests', WORKER_COLUMNS, rows)
 }
 
 function poolsOf({ status }: State): HTMLElement {

@@ -12,6 +12,7 @@ export type {
   Status,
   TargetStatus,
   Verdict,
+  WorkerState,
 } from '../contract/seen.ts'
 
 export interface Operator {

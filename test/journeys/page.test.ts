@@ -9,6 +9,7 @@ import { ACCESS_POLICY, ask, PEOPLE } from '../support/access.ts'
 import { CHROMIUM, openPage, startBrowser } from '../support/browser.ts'
 import { type BusyGateway, startBusyGateway } from '../support/busy-gateway.ts'
 import { newFolder, startGateway, stopAll } from '../support/gateway.ts'
+import { startWorkers, stopWithUpstreams, upstream } from '../support/workers.ts'
 
 const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js')
 const OPERATE = 'operate-0123456789'
@@ -266,5 +267,25 @@ describe.runIf(CHROMIUM)('the page of a gateway that wants a token', () => {
     await page.locator('.link[data-live=yes]').waitFor()
     await browser.close()
     await stopAll()
+  })
+})
+
+describe.runIf(CHROMIUM)('the page of a gateway of two workers', () => {
+  afterAll(stopWithUpstreams)
+
+  it('tells of each what it decides by', async () => {
+    const { url } = await upstream(call => call.answer())
+    const gateway = await startWorkers({ targets: [url] })
+    const browser = await startBrowser()
+    const { page } = await openPage(browser, gateway.adminUrl)
+    await page.goto(`${gateway.adminUrl}/ui/`)
+    const rows = page.getByRole('table', { name: 'Processes that take requests' }).getByRole('row')
+    await rows.nth(2).waitFor()
+    const { workers, policy } = await gateway.status()
+    const told = workers.map(
+      ({ id, pid }: { id: number; pid: number }) => `${id}takes requests${policy.revision}${pid}0`,
+    )
+    expect((await rows.allTextContents()).slice(1)).toEqual(told)
+    await browser.close()
   })
 })
