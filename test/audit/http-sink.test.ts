@@ -121,19 +121,22 @@ describe('the upload', () => {
   // The server has them before the gateway knows.
   const EMPTY = { ok: true, error: null, waiting: { records: 0, bytes: 0 } }
 
-  it.each([500, 429, 403])('keeps what the server does not take (%d), and delivers it later', async status => {
-    const server = await collector()
-    server.status = status
-    const { add, told, sink } = upload(server)
-    await add(1, 5)
-    await expect.poll(() => told.states).toEqual([false])
-    await add(6, 9)
-    expect(sink.facts?.()).toMatchObject({ ok: false, waiting: { records: 9 } })
-    server.status = 200
-    await expect.poll(() => server.uploads.flatMap(({ numbers }) => numbers)).toEqual(range(1, 9))
-    await expect.poll(() => told.states).toEqual([false, true])
-    await expect.poll(() => sink.facts?.()).toMatchObject(EMPTY)
-  })
+  it.each([500, 429, 403])(
+    'keeps what the server does not take (%d), and delivers it later',
+    async status => {
+      const server = await collector()
+      server.status = status
+      const { add, told, sink } = upload(server)
+      await add(1, 5)
+      await expect.poll(() => told.states).toEqual([false])
+      await add(6, 9)
+      expect(sink.facts?.()).toMatchObject({ ok: false, waiting: { records: 9 } })
+      server.status = 200
+      await expect.poll(() => server.uploads.flatMap(({ numbers }) => numbers)).toEqual(range(1, 9))
+      await expect.poll(() => told.states).toEqual([false, true])
+      await expect.poll(() => sink.facts?.()).toMatchObject(EMPTY)
+    },
+  )
 
   it('keeps what the server does not answer for, and delivers it later', async () => {
     const server = await collector()
