@@ -22,7 +22,7 @@ const PIECES = 25
 
 let model: Upstream
 /** How many streams the model has written all those pieces of. */
-let written: number
+let written = 0
 beforeEach(async () => {
   written = 0
   model = await startUpstream({ onCall: generate })
