@@ -25,7 +25,7 @@ describe('a folder that is watched', () => {
   async function noticed(change: () => void): Promise<void> {
     const before = notices
     change()
-    await expect.poll(() => notices, { timeout: 4000 }).toBeGreaterThan(before)
+    await expect.poll(() => notices).toBeGreaterThan(before)
   }
   const edit = (text: string): void => writeFileSync(path.join(folder, 'gateway.rego'), text)
 

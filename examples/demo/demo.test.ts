@@ -17,5 +17,5 @@ describe('the demo', () => {
     rmSync(folder, { recursive: true, force: true })
     expect([code, output]).toEqual([0, expect.stringContaining('Everything came out as told.')])
     expect(output).not.toContain('✗')
-  }, 60_000)
+  }, 180_000)
 })

@@ -195,9 +195,7 @@ describe('just-in-time access', () => {
     const statuses = await Promise.all(Array.from({ length: 6 }, async () => (await chat(client)).status))
     expect(statuses.sort()).toEqual([200, 200, 403, 403, 403, 403])
     await expect
-      .poll(async () => (await call(client, 'dev', 'GET /-/access/grants')).body.grants[0].state, {
-        timeout: 10_000,
-      })
+      .poll(async () => (await call(client, 'dev', 'GET /-/access/grants')).body.grants[0].state)
       .toBe('used_up')
   })
 
@@ -278,9 +276,7 @@ describe('just-in-time access', () => {
     })
     const { id } = (await ask(stopping, 'dev')).body
     const waiting = call(stopping, 'dev', `GET /-/access/requests/${id}?wait=5m`)
-    await expect
-      .poll(async () => (await stopping.status()).access, { timeout: 10_000 })
-      .toEqual({ active: 0, pending: 1 })
+    await expect.poll(async () => (await stopping.status()).access).toEqual({ active: 0, pending: 1 })
     const listening = await listen('dev', id, stopping)
     const stopped = stopping.stop()
     expect((await waiting).body.state).toBe('pending')
@@ -294,9 +290,7 @@ describe('just-in-time access', () => {
       ...['--format', 'json'],
     )
     const { secret } = JSON.parse(stdout)
-    await expect
-      .poll(async () => (await call(gateway, secret, 'GET /-/whoami')).status, { timeout: 10_000 })
-      .toBe(200)
+    await expect.poll(async () => (await call(gateway, secret, 'GET /-/whoami')).status).toBe(200)
     expect((await ask(gateway, secret, { models: ['secret'] })).status).toBe(403)
     expect((await ask(gateway, secret, { roles: ['lead'] })).status).toBe(403)
     expect((await ask(gateway, secret, { ticket: 'OPS-9' })).status).toBe(201)

@@ -254,7 +254,7 @@ describe('audit tail', () => {
         .trimEnd()
         .split('\n')
         .map(line => line.split(' ').at(-1))
-    await expect.poll(ids, { timeout: 10_000 }).toEqual(['d2'])
+    await expect.poll(ids).toEqual(['d2'])
     log.end(open)
     await expect.poll(ids).toEqual(['d2', open])
     log.served('bob')

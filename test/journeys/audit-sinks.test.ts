@@ -103,21 +103,20 @@ describe('a rotated audit log', () => {
       targets: [model.url],
       config: { audit: { sinks } },
     })
+    await expect
+      .poll(() =>
+        partsOf(fileOf(first))
+          .slice(0, -1)
+          .every(part => part.endsWith('.gz')),
+      )
+      .toBe(true)
+    await second.stop()
+    // Now that no part is packed while it is read.
     const interrupted = partsOf(fileOf(first))
       .map(part => (part.endsWith('.gz') ? gunzipSync(readFileSync(part)) : readFileSync(part)).toString())
       .flatMap(recordsIn)
       .filter(record => record.outcome === 'interrupted')
     expect(interrupted.map(record => record.decision_id)).toEqual([id])
-    await expect
-      .poll(
-        () =>
-          partsOf(fileOf(first))
-            .slice(0, -1)
-            .every(part => part.endsWith('.gz')),
-        { timeout: 10_000 },
-      )
-      .toBe(true)
-    await second.stop()
     expect(await verified(first)).toMatchObject({ code: 0, ok: true, problems: [] })
     const replayed = await first.command('replay', 'audit.jsonl', '--format', 'json')
     expect(JSON.parse(replayed.stdout)).toMatchObject({ records: 21, decided: 21, flips: 0 })

@@ -108,7 +108,7 @@ describe('the audit log', () => {
     const first = await startGateway({ targets: [model.url] })
     const streams = await Promise.all(
       Array.from({ length: 5 }, () =>
-        chat(first, { body: { stream: true, max_tokens: 300, ignore_eos: true } }),
+        chat(first, { body: { stream: true, max_tokens: 100_000, ignore_eos: true } }),
       ),
     )
     const ids = streams.map(response => response.headers.get('x-decision-id'))

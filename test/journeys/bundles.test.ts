@@ -28,6 +28,15 @@ const ours = rsaPair()
 const next = rsaPair()
 const theirs = rsaPair()
 
+/** Whoever says that they are careful is refused once the policy is a second old. */
+const STALE = `decision := {"allow": allowed}
+
+default allowed := false
+
+allowed if not input.request.body.user == "careful"
+
+allowed if input.policy.age_seconds < 1`
+
 /** Editions of one policy, built once: `NAME.tar.gz`, unsigned, and signed by several. */
 let shelf: string
 let model: TinySlm
@@ -59,7 +68,7 @@ beforeAll(async () => {
   await build('signed-2', shut, ...by('ours', 2))
   await build('next-3', open, ...by('next', 3))
   await build('theirs-9', open, ...by('theirs', 9))
-  await build('stale', 'decision := {"allow": input.policy.age_seconds < 1}')
+  await build('stale', STALE)
   cpSync(shelf, `${shelf}-kept`, { recursive: true })
   shelf = `${shelf}-kept`
 }, 60_000)
@@ -322,7 +331,7 @@ describe('a bundle server', () => {
     await activated(gateway)
     const before = (await gateway.status()).policy.confirmed_at
     await server.asked(({ status }) => status === 304)
-    while ((await gateway.status()).policy.confirmed_at === before);
+    await expect.poll(async () => (await gateway.status()).policy.confirmed_at).not.toBe(before)
     server.serve(bundle('shut'))
     expect(await activated(gateway)).toBe('shut')
   })
@@ -335,8 +344,9 @@ describe('a bundle server', () => {
     server.fail(500)
     expect(await refused(gateway)).toBe('bundle_unavailable')
     expect(await inForce(gateway)).toBe('stale')
-    // The policy itself refuses once it is a second old.
-    while ((await chat(gateway)).status !== 403);
+    const careful = async () => (await chat(gateway, { body: { user: 'careful' } })).status
+    await expect.poll(careful).toBe(403)
+    expect((await chat(gateway)).status).toBe(200)
     server.serve(bundle('open'))
     expect(await activated(gateway)).toBe('open')
   })

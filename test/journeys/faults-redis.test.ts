@@ -95,7 +95,7 @@ function faults(): void {
   > = {
     'that is paused (CLIENT PAUSE)': {
       // It ends by itself: nobody can be asked to end it.
-      harm: () => redis.ask('CLIENT PAUSE 5000 ALL'),
+      harm: () => redis.ask('CLIENT PAUSE 9000 ALL'),
       mend: async () => {},
     },
     'that is stopped (SIGSTOP)': {

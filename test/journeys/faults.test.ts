@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
 import {
   existsSync,
   mkdirSync,
@@ -27,6 +28,7 @@ import {
   stopAll,
 } from '../support/gateway.ts'
 import { openSocket, readAnswer, sendRaw } from '../support/raw.ts'
+import { startUpstream } from '../support/upstream.ts'
 import { startWitness } from '../support/witness.ts'
 
 function pipeAt(file: string): void {
@@ -49,47 +51,39 @@ describe('faults', () => {
   })
   afterAll(() => model.close())
 
-  const withTarget = (url: string, more: object = {}): Promise<RunningGateway> =>
+  /** A server that is well has this long, however busy the machine; a test shortens what it is about. */
+  const CALM = { connect: '10s', firstByte: '10s', idle: '10s', total: '30s' }
+  const withTarget = (url: string, timeouts: object = {}): Promise<RunningGateway> =>
     startGateway({
       config: {
-        pools: {
-          chat: {
-            models: ['tiny'],
-            targets: [{ url }],
-            timeouts: { connect: '1s', firstByte: '500ms', idle: '500ms', total: '3s' },
-          },
-        },
-        ...more,
+        pools: { chat: { models: ['tiny'], targets: [{ url }], timeouts: { ...CALM, ...timeouts } } },
       },
     })
 
   describe('of a model server', () => {
-    it.each<[string, string, number]>([
-      ['noise', '\u0000\u0001garbage\r\n\r\n', 502],
-      ['an unknown version', 'HTTP/3.7 200 OK\r\ncontent-length: 2\r\n\r\n{}', 502],
-      ['no status', 'HTTP/1.1 OK\r\ncontent-length: 2\r\n\r\n{}', 502],
-      ['a status beyond all', 'HTTP/1.1 1000 X\r\ncontent-length: 2\r\n\r\n{}', 502],
-      [
-        'a change of protocol nobody asked for',
-        'HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\n',
-        502,
-      ],
-      ['two lengths', 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{}', 502],
-      ['a line feed in a header', 'HTTP/1.1 200 OK\r\nx: a\nset-cookie: b\r\nbroken\r\n\r\n{}', 502],
-      ['a head without end', `HTTP/1.1 200 OK\r\n${'x-a: b\r\n'.repeat(20_000)}`, 502],
+    it.each<[string, string, number?]>([
+      ['noise', '\u0000\u0001garbage\r\n\r\n'],
+      ['an unknown version', 'HTTP/3.7 200 OK\r\ncontent-length: 2\r\n\r\n{}'],
+      ['no status', 'HTTP/1.1 OK\r\ncontent-length: 2\r\n\r\n{}'],
+      ['a status beyond all', 'HTTP/1.1 1000 X\r\ncontent-length: 2\r\n\r\n{}'],
+      ['a change of protocol nobody asked for', 'HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\n'],
+      ['two lengths', 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{}'],
+      ['a line feed in a header', 'HTTP/1.1 200 OK\r\nx: a\nset-cookie: b\r\nbroken\r\n\r\n{}'],
+      ['a head without end', `HTTP/1.1 200 OK\r\n${'x-a: b\r\n'.repeat(20_000)}`],
       ['half a head, and silence', 'HTTP/1.1 200 OK\r\ncontent-le', 504],
       ['silence', '', 504],
-    ])('that answers %s is a refusal, and the next one is served', async (_name, bytes, status) => {
+    ])('that answers %s is a refusal, and the next one is served', async (_name, bytes, status = 502) => {
       let broken = true
       const witness = await startWitness(() =>
         broken ? bytes : 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}',
       )
-      const gateway = await withTarget(witness.url)
+      // Only silence has to be waited for.
+      const gateway = await withTarget(witness.url, status === 504 ? { firstByte: '500ms' } : {})
       const response = await chat(gateway)
       expect(response.status).toBe(status)
       expect(await response.text()).not.toContain('127.0.0.1')
       broken = false
-      await expect.poll(async () => (await chat(gateway)).status, { timeout: 10_000 }).toBe(200)
+      await expect.poll(async () => (await chat(gateway)).status).toBe(200)
       expect(gateway.log().filter(({ event }) => event === 'fault')).toEqual([])
       await witness.close()
     })
@@ -101,7 +95,7 @@ describe('faults', () => {
     ])('that sends %s is never taken for whole', async (_name, bytes) => {
       // It does not hang up: the gateway waits no longer than it may.
       const witness = await startWitness(() => bytes)
-      const gateway = await withTarget(witness.url)
+      const gateway = await withTarget(witness.url, { idle: '500ms' })
       await expect(chat(gateway).then(response => response.text())).rejects.toThrow()
       expect(await gateway.audited(({ event }) => event === 'outcome')).toMatchObject({
         outcome: 'upstream_failed',
@@ -176,23 +170,38 @@ describe('faults', () => {
     })
 
     it('a process that stood still for longer than its time-outs drops nothing that is well', async () => {
-      const slow = await startTinySlm({ tokensPerSecond: 60 })
-      const gateway = await withTarget(slow.url)
-      const body = { stream: true, max_tokens: 30, ignore_eos: true }
-      const streams = await Promise.all(Array.from({ length: 5 }, () => chat(gateway, { body })))
+      const upstream = await startUpstream({
+        onCall: ({ body, response }) => {
+          if (!JSON.parse(body).stream) return
+          response.writeHead(200, { 'content-type': 'text/event-stream' })
+          response.write('data: {"choices":[{"delta":{"content":"first"}}]}\n\n')
+        },
+      })
+      const gateway = await withTarget(upstream.url, { firstByte: '3s', idle: '3s' })
+      const streams = await Promise.all(
+        Array.from({ length: 5 }, () => chat(gateway, { body: { stream: true } })),
+      )
       const waiting = Array.from({ length: 3 }, () => chat(gateway))
-      await slow.until(({ in_flight }) => in_flight === 8)
+      await upstream.came(8)
       gateway.process.kill('SIGSTOP')
+      const sent = upstream.calls.map(({ response }) => once(response, 'finish'))
+      for (const { response, answer } of upstream.calls)
+        if (response.headersSent) response.end('data: [DONE]\n\n')
+        else answer()
+      await Promise.all(sent)
       // Twice as long as the gateway waits for a byte.
-      await pause(1200)
+      await pause(6000)
       gateway.process.kill('SIGCONT')
       for (const stream of streams) expect(await stream.text()).toContain('data: [DONE]')
       for (const response of await Promise.all(waiting)) expect(response.status).toBe(200)
-      expect((await chat(gateway)).status).toBe(200)
+      const next = chat(gateway)
+      await upstream.came(9)
+      upstream.calls[8]?.answer()
+      expect((await next).status).toBe(200)
       await expect
         .poll(async () => (await gateway.status()).pools.chat.targets[0])
         .toMatchObject({ healthy: true, in_flight: 0 })
-      await slow.close()
+      await upstream.close()
     })
 
     it('a clock that is set an hour back, and two hours on', async () => {

@@ -178,7 +178,7 @@ describe('operations', () => {
       const gateway = await startGateway({ targets: [flaky.url, model.url] })
       await flaky.close()
       for (let request = 0; request < 10; request++) expect(await targetOf(gateway)).toBe('one')
-      expect((await gateway.status()).pools.chat.targets[0]).toMatchObject({ healthy: false })
+      expect((await gateway.status()).pools.chat.targets[0].failures).toBeGreaterThan(0)
       const back = await startTinySlm({ name: 'two', port })
       const seen = new Set<string | null>()
       while (!seen.has('two')) seen.add(await targetOf(gateway))

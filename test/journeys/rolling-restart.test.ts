@@ -10,6 +10,7 @@ import {
   stopAll,
 } from '../support/gateway.ts'
 import { openSocket } from '../support/raw.ts'
+import { startUpstream } from '../support/upstream.ts'
 import { startWitness } from '../support/witness.ts'
 
 describe('stopping', () => {
@@ -132,20 +133,24 @@ describe('stopping', () => {
   })
 
   it('first takes readiness away and refuses connections, then ends what runs, and says stopped', async () => {
-    const slow = await startTinySlm({ tokensPerSecond: 20 })
-    const gateway = await startGateway({ targets: [slow.url] })
+    const upstream = await startUpstream()
+    const gateway = await startGateway({ targets: [upstream.url] })
     const agent = new Agent({ keepAlive: true })
     const running = ask(gateway, agent, String(gateway.keys.dev), true)
-    await slow.until(stats => stats.in_flight === 1)
+    await upstream.came(1)
+    const stream = upstream.calls[0]?.response.writeHead(200, { 'content-type': 'text/event-stream' })
+    stream?.write('data: {"choices":[{"delta":{"content":"so far"}}]}\n\n')
     const stopped = gateway.stop()
     await gateway.logged('stopping')
     expect((await fetch(`${gateway.adminUrl}/readyz`)).status).toBe(503)
     await expect(openSocket(gateway.url)).rejects.toThrow()
+    expect(gateway.log().at(-1)?.event).not.toBe('stopped')
+    stream?.end('data: [DONE]\n\n')
     expect((await running).text).toContain('[DONE]')
     expect(await stopped).toBe(0)
     expect(gateway.log().at(-1)?.event).toBe('stopped')
     agent.destroy()
-    await slow.close()
+    await upstream.close()
   })
 
   it('at once when it is told twice: exit 3', async () => {

@@ -69,7 +69,7 @@ describe('a gateway whose store is a file', () => {
     await keys('revoke', made.id)
     await expect.poll(async () => (await chat(gateway, { key: made.secret })).status).toBe(401)
     await expect
-      .poll(async () => (await keys('list')).keys, { timeout: 10_000, interval: 300 })
+      .poll(async () => (await keys('list')).keys, { interval: 300 })
       .toEqual([
         expect.objectContaining({
           id: made.id,

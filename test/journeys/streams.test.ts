@@ -1,9 +1,11 @@
 import { once } from 'node:events'
+import type { ServerResponse } from 'node:http'
 import OpenAI, { APIError } from 'openai'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { startTinySlm, type TinySlm } from '../../examples/tiny-slm/server.ts'
 import { chat, errorOf, OPEN_POLICY, type RunningGateway, startGateway, stopAll } from '../support/gateway.ts'
 import { openSocket } from '../support/raw.ts'
+import { startUpstream } from '../support/upstream.ts'
 
 const CONCURRENCY = {
   'gateway.rego':
@@ -21,7 +23,7 @@ describe('streams', () => {
   })
   afterAll(() => slow.close())
 
-  const long = { stream: true, max_tokens: 400, ignore_eos: true }
+  const long = { stream: true, max_tokens: 4000, ignore_eos: true }
 
   const outcomeOf = async (gateway: RunningGateway, response: Response) => {
     const id = response.headers.get('x-decision-id')
@@ -29,12 +31,29 @@ describe('streams', () => {
   }
 
   it('passes each event on as it comes, never gathered', async () => {
-    const gateway = await startGateway({ policy: OPEN_POLICY, targets: [slow.url] })
-    const response = await chat(gateway, { body: { stream: true, max_tokens: 10, ignore_eos: true } })
-    let parts = 0
-    for await (const _ of response.body as ReadableStream) parts++
-    // Fifty tokens a second: ten of them cannot share a packet.
-    expect(parts).toBeGreaterThan(5)
+    const upstream = await startUpstream()
+    const gateway = await startGateway({ policy: OPEN_POLICY, targets: [upstream.url] })
+    const asked = chat(gateway, { body: { stream: true } })
+    await upstream.came(1)
+    const server = upstream.calls[0]?.response as ServerResponse
+    server.writeHead(200, { 'content-type': 'text/event-stream' })
+    let reader: ReadableStreamDefaultReader<Uint8Array> | undefined
+    const more = async (): Promise<string> => {
+      const part = await reader?.read()
+      if (!part?.value) throw new Error('the answer has ended')
+      return Buffer.from(part.value).toString()
+    }
+    let text = ''
+    for (let word = 1; word <= 10; word++) {
+      // The next one comes only when this one was read: one that is gathered would be waited for in vain.
+      server.write(`data: {"choices":[{"delta":{"content":"word ${word}"}}]}\n\n`)
+      reader ??= ((await asked).body as ReadableStream<Uint8Array>).getReader()
+      while (!text.endsWith(`"word ${word}"}}]}\n\n`)) text += await more()
+    }
+    expect(text.match(/word/g)).toHaveLength(10)
+    server.end('data: [DONE]\n\n')
+    expect(await more()).toBe('data: [DONE]\n\n')
+    await upstream.close()
   })
 
   it('ends the upstream request at once when the client leaves in mid-stream, and frees its slot', async () => {
@@ -90,7 +109,7 @@ describe('streams', () => {
   })
 
   // The moment is told in the request itself: however long a busy machine took to start the gateway.
-  const inASecond = (): number => Date.now() + 1000
+  const inAWhile = (): number => Date.now() + 3000
 
   it('says in an error event why a stream ended at its time', async () => {
     const policy = {
@@ -103,8 +122,8 @@ describe('streams', () => {
       model: 'tiny',
       stream: true,
       messages: [{ role: 'user', content: 'x' }],
-      max_tokens: 400,
-      user: new Date(inASecond()).toISOString(),
+      max_tokens: 4000,
+      user: new Date(inAWhile()).toISOString(),
       ...{ ignore_eos: true },
     })
     const reading = (async () => {
@@ -120,7 +139,7 @@ describe('streams', () => {
         'package gateway\n\ndefault decision := {"allow": false}\n\ndecision := {"allow": true, "recheck_every": "300ms"} if time.now_ns() < to_number(input.request.body.user)\n',
     }
     const gateway = await startGateway({ policy, targets: [slow.url] })
-    const response = await chat(gateway, { body: { ...long, user: `${inASecond()}000000` } })
+    const response = await chat(gateway, { body: { ...long, user: `${inAWhile()}000000` } })
     const text = await response.text()
     expect(text).not.toContain('[DONE]')
     expect(text).toContain('"code":"revoked"')

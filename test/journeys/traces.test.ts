@@ -187,8 +187,8 @@ describe('spans', () => {
     const gateway = await traced(receiver.url)
     expect((await chat(gateway)).status).toBe(200)
     expect(await gateway.logged('traces_not_exported')).toMatchObject({ level: 'warn' })
-    const metrics = await (await fetch(`${gateway.adminUrl}/metrics`)).text()
-    expect(metrics).toMatch(/sallyport_spans_total\{outcome="dropped"\} [1-9]/)
+    const metrics = async () => (await fetch(`${gateway.adminUrl}/metrics`)).text()
+    await expect.poll(metrics).toMatch(/sallyport_spans_total\{outcome="dropped"\} [1-9]/)
   })
 
   it('that wait are sent when the gateway stops', async () => {

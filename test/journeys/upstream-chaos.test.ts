@@ -97,7 +97,12 @@ describe('chaos', () => {
           },
         },
       })
-      for (let number = 0; number < 120; number++) right.set(number, (await asked(gateway, number)) ?? '')
+      // No server has a fault yet; but the machine may be too busy for one of them to answer in time.
+      let before = 0
+      for (let number = 0; number < 120; before++) {
+        const text = await asked(gateway, number)
+        if (text !== undefined) right.set(number++, text)
+      }
 
       let running = true
       const chaos = (async () => {
@@ -130,15 +135,15 @@ describe('chaos', () => {
       console.log(`${good} right, ${failed} proper errors, seed ${SEED}`)
       expect(good).toBeGreaterThan(REQUESTS / 5)
 
-      const { pools } = await gateway.status()
-      expect(pools.chat.queued).toBe(0)
-      expect(pools.chat.targets.map((target: { in_flight: number }) => target.in_flight)).toEqual([
-        0, 0, 0, 0,
-      ])
-      const records = gateway.audit()
-      const outcomes = records.filter(({ event }) => event === 'outcome')
-      expect(outcomes).toHaveLength(REQUESTS + 120)
-      expect(new Set(outcomes.map(({ decision_id }) => decision_id)).size).toBe(REQUESTS + 120)
+      const inFlight = async () => {
+        const { targets, queued } = (await gateway.status()).pools.chat
+        return [queued, ...targets.map((target: { in_flight: number }) => target.in_flight)]
+      }
+      await expect.poll(inFlight).toEqual([0, 0, 0, 0, 0])
+      const ended = () => gateway.audit().filter(({ event }) => event === 'outcome')
+      await expect.poll(() => ended().length).toBe(REQUESTS + before)
+      const outcomes = ended()
+      expect(new Set(outcomes.map(({ decision_id }) => decision_id)).size).toBe(REQUESTS + before)
       expect(outcomes.filter(({ outcome }) => outcome === 'completed')).toHaveLength(good + 120)
     },
     60_000 + REQUESTS * 60,

@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { afterEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, describe, expect, it } from 'vitest'
 import {
   chat,
   errorOf,
@@ -94,12 +94,12 @@ describe('a target', () => {
   it('that fails again and again is left alone by its breaker, and tried with one request after', async () => {
     let broken = true
     const flaky = await upstream(call => (broken ? call.fail(500) : call.answer('well')))
-    const gateway = await gatewayOf({ ...of(flaky), breaker: { failures: 3, openFor: '1s' } })
+    const gateway = await gatewayOf({ ...of(flaky), breaker: { failures: 3, openFor: '4s' } })
     for (let request = 0; request < 6; request++) expect((await chat(gateway)).status).toBe(502)
     expect(flaky.calls).toHaveLength(3)
     expect((await gateway.status()).pools.chat.targets[0]).toMatchObject({ breaker: 'open', healthy: false })
     broken = false
-    await vi.waitFor(async () => expect((await chat(gateway)).status).toBe(200), { timeout: 10_000 })
+    await expect.poll(async () => (await chat(gateway)).status).toBe(200)
     expect((await gateway.status()).pools.chat.targets[0]).toMatchObject({ breaker: 'closed', failures: 0 })
   })
 
@@ -113,11 +113,11 @@ describe('a target', () => {
     const health = async () => (await gateway.status()).pools.chat.targets[0].healthy
     expect(await health()).toBe(true)
     well = false
-    await vi.waitFor(async () => expect(await health()).toBe(false), { timeout: 10_000 })
+    await expect.poll(health).toBe(false)
     for (let request = 0; request < 5; request++) expect(await said(await chat(gateway))).toBe('other')
     expect((await fetch(`${gateway.adminUrl}/readyz`)).status).toBe(200)
     well = true
-    await vi.waitFor(async () => expect(await health()).toBe(true), { timeout: 10_000 })
+    await expect.poll(health).toBe(true)
     expect(sick.calls).toHaveLength(0)
   })
 
@@ -130,13 +130,11 @@ describe('a target', () => {
       },
     })
     const gateway = await gatewayOf({ ...of(plain), health: { interval: '50ms' } })
-    await vi.waitFor(() => expect(asked.length).toBeGreaterThan(4), { timeout: 10_000 })
+    await expect.poll(() => asked.length).toBeGreaterThan(4)
     expect(asked.slice(0, 3)).toEqual(['/health', '/v1/models', '/v1/models'])
     expect((await gateway.status()).pools.chat.targets[0].healthy).toBe(true)
     await plain.close()
-    await vi.waitFor(async () => expect((await fetch(`${gateway.adminUrl}/readyz`)).status).toBe(503), {
-      timeout: 10_000,
-    })
+    await expect.poll(async () => (await fetch(`${gateway.adminUrl}/readyz`)).status).toBe(503)
   })
 
   it('of another pool answers when the first one that the policy names cannot', async () => {
@@ -197,7 +195,7 @@ describe('a target', () => {
     const running = chat(gateway)
     await leaving.came(1)
     const waiting = chat(gateway)
-    await vi.waitFor(async () => expect((await gateway.status()).pools.chat.queued).toBe(1))
+    await expect.poll(async () => (await gateway.status()).pools.chat.queued).toBe(1)
     const file = path.join(gateway.folder, 'gateway.config.json')
     const config = JSON.parse(readFileSync(file, 'utf8'))
     config.pools.chat.targets = [{ url: staying.url }]

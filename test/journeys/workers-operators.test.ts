@@ -67,16 +67,18 @@ describe('who operates a gateway of two workers', () => {
       config: { policy: { candidate: { path: candidate } } },
     })
     for (let request = 0; request < 8; request++) expect((await ask(gateway)).status).toBe(200)
-    expect((await gateway.status()).policy.candidate).toMatchObject({ decided: 8, flips: 8 })
+    await expect
+      .poll(async () => (await gateway.status()).policy.candidate)
+      .toMatchObject({ decided: 8, flips: 8 })
     const completed = 'sallyport_request_duration_seconds_count{outcome="completed"}'
-    expect(await metric(gateway, completed)).toBe(8)
+    await expect.poll(() => metric(gateway, completed)).toBe(8)
     const [first] = await workersOf(gateway)
     process.kill(first?.pid ?? 0, 'SIGKILL')
     await gateway.logged('worker_ready', ({ worker, pid }) => worker === 1 && pid !== first?.pid)
-    expect(await metric(gateway, completed)).toBe(8)
+    await expect.poll(() => metric(gateway, completed)).toBe(8)
     await Promise.all([ask(gateway), ask(gateway)])
-    expect(await metric(gateway, completed)).toBe(10)
-    expect(await metric(gateway, 'sallyport_candidate_flips_total')).toBe(10)
+    await expect.poll(() => metric(gateway, completed)).toBe(10)
+    await expect.poll(() => metric(gateway, 'sallyport_candidate_flips_total')).toBe(10)
   })
 
   it('is not ready without a policy, and is when its files are mended', async () => {
@@ -129,7 +131,7 @@ describe('who operates a gateway of two workers', () => {
     // What runs at the other one is known after a moment.
     await expect.poll(() => Promise.all([allowed(), allowed()])).toEqual([false, false])
     const targets = async () => (await gateway.status()).pools.chat.targets
-    expect(await targets()).toEqual([expect.objectContaining({ in_flight: 3 })])
+    await expect.poll(targets).toEqual([expect.objectContaining({ in_flight: 3 })])
     for (const call of calls) call.answer()
     await Promise.all(running)
     await expect.poll(() => Promise.all([allowed(), allowed()])).toEqual([true, true])
@@ -146,9 +148,9 @@ describe('who operates a gateway of two workers', () => {
       socket.on('close', () => closed++)
     }
     // Some are told; those beyond are closed unheard.
-    await expect.poll(() => closed, { timeout: 10_000 }).toBeGreaterThan(900)
+    await expect.poll(() => closed).toBeGreaterThan(900)
     for (const socket of sockets) socket.destroy()
-    await expect.poll(async () => (await ask(gateway)).status, { timeout: 10_000 }).toBe(200)
+    await expect.poll(async () => (await ask(gateway)).status).toBe(200)
   })
 
   it('ends it at once with a second SIGTERM, and all of it', async () => {

@@ -68,3 +68,11 @@ export function codeOf(work: () => unknown): string | undefined {
     return (cause as { code?: string }).code ?? 'none'
   }
 }
+
+/** How many milliseconds of a processor a piece of work took: that the machine was busy elsewhere costs none. */
+export function cpuMs(work: () => unknown): number {
+  const before = process.cpuUsage()
+  work()
+  const { user, system } = process.cpuUsage(before)
+  return (user + system) / 1000
+}

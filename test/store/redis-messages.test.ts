@@ -40,6 +40,9 @@ async function startLine(redis: string): Promise<Line> {
   }
 }
 
+/** However busy the machine: who is well answers in time. */
+const answerWithinMs = 3000
+
 function messages(): void {
   let redis: TestRedis
   beforeAll(async () => {
@@ -53,6 +56,7 @@ function messages(): void {
       prefix: 'sallyport',
       gateway,
       now: Date.now,
+      answerWithinMs,
       onState: ok => states.push(ok),
     })
     onTestFinished(() => store.close())
@@ -68,10 +72,12 @@ function messages(): void {
     shelf.watch(change => changes.push(change))
     await other.put('g', 'active', 0)
     await expect.poll(() => changes).toHaveLength(1)
+    await expect.poll(() => states.at(-1)).toBe(true)
+    const before = states.length
     line.silence()
     await other.put('g', 'revoked', 1)
     await expect.poll(() => changes).toContainEqual({ kept: { id: 'g', version: 2, value: 'revoked' } })
-    expect(states.slice(0, 2)).toEqual([true, false])
+    expect(states[before]).toBe(false)
     await expect.poll(() => states.at(-1)).toBe(true)
   })
 
@@ -84,16 +90,24 @@ function messages(): void {
       prefix: 'back',
       gateway: 'a',
       now: Date.now,
+      answerWithinMs,
       onState: ok => ok && values.push(last),
     })
     onTestFinished(() => store.close())
     store.shelf<string>('grants').watch(change => {
       last = 'kept' in change ? change.kept.value : undefined
     })
-    const other = await openRedisStore({ url: redis.url, prefix: 'back', gateway: 'b', now: Date.now })
+    const other = await openRedisStore({
+      url: redis.url,
+      prefix: 'back',
+      gateway: 'b',
+      now: Date.now,
+      answerWithinMs,
+    })
     onTestFinished(() => other.close())
     await other.shelf<string>('grants').put('g', 'active', 0)
     await expect.poll(() => last).toBe('active')
+    expect(values).toEqual([undefined])
     line.silence()
     await other.shelf<string>('grants').put('g', 'revoked', 1)
     await expect.poll(() => values.length).toBe(2)

@@ -30,15 +30,18 @@ function onPath(command: string): string | undefined {
     })
 }
 
+/** Another test may be installing. */
+const PATIENTLY = ['-o', 'DPkg::Lock::Timeout=120']
+
 function install(debianPackage: string): boolean {
   if (process.getuid?.() !== 0 || !onPath('apt-get')) return false
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
   try {
-    execFileSync('apt-get', ['update', '-q'], { env, stdio: 'ignore' })
-    execFileSync('apt-get', ['install', '-qy', '--no-install-recommends', debianPackage], {
-      env,
-      stdio: 'ignore',
-    })
+    for (const args of [
+      ['update', '-q'],
+      ['install', '-qy', '--no-install-recommends', debianPackage],
+    ])
+      execFileSync('apt-get', [...PATIENTLY, ...args], { env, stdio: 'ignore' })
     return true
   } catch {
     return false

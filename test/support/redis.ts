@@ -30,6 +30,9 @@ export function redisServer(): string | undefined {
   return undefined
 }
 
+/** What was answered was written, before it was: no write waits for the disk, and a process that is killed loses none. */
+const KEPT = ['--appendonly', 'yes', '--appendfsync', 'no']
+
 export interface RedisOptions {
   /** A cluster of one node, which refuses what a cluster of many would. */
   readonly cluster?: boolean
@@ -46,7 +49,7 @@ export async function startRedis({ cluster = false, port, folder }: RedisOptions
     redisServer() as string,
     [
       ...['--port', String(listened), '--bind', '127.0.0.1', '--dir', own, '--loglevel', 'notice'],
-      ...(folder === undefined ? ['--save', '', '--appendonly', 'no'] : ['--appendonly', 'yes']),
+      ...(folder === undefined ? ['--save', '', '--appendonly', 'no'] : KEPT),
       ...(cluster ? ['--cluster-enabled', 'yes'] : []),
     ],
     { stdio: ['ignore', 'pipe', 'ignore'] },

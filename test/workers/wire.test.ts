@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises'
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { createWire } from '../../src/workers/wire.ts'
 import { portPair } from '../support/wires.ts'
 
@@ -52,7 +52,7 @@ describe('a wire', () => {
     )
     const telling = createWire<object, Notices, object, object>(other, {}, {})
     telling.tell('note', 'early')
-    await vi.waitFor(() => expect(noted).toEqual(['early']))
+    await expect.poll(() => noted).toEqual(['early'])
     telling.tell('note', 'late')
     hearing.close('it has ended')
     for (let turn = 0; turn < 20; turn++) await setImmediate()

@@ -316,7 +316,7 @@ describe('overlapping changes', () => {
     await activation.refresh()
     source.text = 'slow two'
     const running = activation.refresh()
-    await vi.waitFor(() => expect(slow.size).toBe(1))
+    await expect.poll(() => slow.size).toBe(1)
     source.text = 'three'
     const again = activation.refresh()
     expect(inForce(activation)).toBe('one')
@@ -331,7 +331,7 @@ describe('overlapping changes', () => {
     const { activation, source, slow } = world()
     source.text = 'slow one'
     const running = activation.refresh()
-    await vi.waitFor(() => expect(slow.size).toBe(1))
+    await expect.poll(() => slow.size).toBe(1)
     source.text = 'two'
     slow.get('slow one')?.()
     await running
@@ -343,7 +343,7 @@ describe('overlapping changes', () => {
     await activation.refresh()
     source.text = 'slow two'
     const running = activation.refresh()
-    await vi.waitFor(() => expect(slow.size).toBe(1))
+    await expect.poll(() => slow.size).toBe(1)
     source.text = 'one'
     slow.get('slow two')?.()
     await running
@@ -355,7 +355,7 @@ describe('overlapping changes', () => {
     const { activation, source, slow, told } = world()
     source.text = 'slow one'
     const running = activation.refresh()
-    await vi.waitFor(() => expect(slow.size).toBe(1))
+    await expect.poll(() => slow.size).toBe(1)
     source.text = new Error('gone')
     slow.get('slow one')?.()
     await running

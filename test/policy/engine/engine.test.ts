@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { createEngine, EngineError } from '../../../src/policy/engine/engine.ts'
-import { codeOf, compile, engineFor, INSTANT } from '../rego.ts'
+import { codeOf, compile, cpuMs, engineFor, INSTANT } from '../rego.ts'
 
 const echo = 'package test\n\nanswer := input\n'
 
@@ -79,9 +79,7 @@ describe('data', () => {
       keys: Object.fromEntries(Array.from({ length: 20_000 }, (_, i) => [`k${i}`, { roles: ['a'] }])),
     })
     expect(codeOf(() => engineFor(echo, { dataText, maxMemoryBytes: 2 * 1024 * 1024 }))).toBe('out_of_memory')
-    const started = performance.now()
-    engineFor(echo, { dataText })
-    expect(performance.now() - started).toBeLessThan(5000)
+    expect(cpuMs(() => engineFor(echo, { dataText }))).toBeLessThan(5000)
   })
 })
 
@@ -147,9 +145,11 @@ describe('a builtin that fails', () => {
 
   it('does not cost the instance: a thousand in a row are quick', () => {
     const engine = engineFor(host, { dataText: JSON.stringify({ big: 'x'.repeat(1_000_000) }) })
-    const started = performance.now()
-    for (let i = 0; i < 1000; i++) expect(codeOf(() => evaluate(engine, '{"x":"odd"}'))).toBe('builtin_error')
-    expect(performance.now() - started).toBeLessThan(2000)
+    const asked = (): void => {
+      for (let i = 0; i < 1000; i++)
+        expect(codeOf(() => evaluate(engine, '{"x":"odd"}'))).toBe('builtin_error')
+    }
+    expect(cpuMs(asked)).toBeLessThan(3000)
   })
 })
 
@@ -174,18 +174,16 @@ describe('what goes wrong inside', () => {
 describe('a runaway', () => {
   const limit = { maxEvaluationMs: 50 }
 
-  function elapsed(work: () => unknown): number {
-    const started = performance.now()
-    expect(codeOf(work)).toBe('timed_out')
-    return performance.now() - started
-  }
+  /** Without an end it would take minutes. */
+  const endsSoon = (work: () => unknown): void =>
+    expect(cpuMs(() => expect(codeOf(work)).toBe('timed_out'))).toBeLessThan(3000)
 
   it('is stopped in time, and the next evaluation answers', () => {
     const rego = `package test
 answer := count([1 | some a in input.l; some b in input.l; some c in input.l; some d in input.l; a + b + c + d == -1])`
     const engine = engineFor(rego, limit)
     const list = JSON.stringify({ l: Array.from({ length: 200 }, (_, i) => i) })
-    expect(elapsed(() => evaluate(engine, list))).toBeLessThan(500)
+    endsSoon(() => evaluate(engine, list))
     expect(evaluate(engine, '{"l":[1]}')).toBe('0')
   })
 
@@ -196,14 +194,14 @@ answer := count([1 | some a in input.l; some b in input.l; some c in input.l; so
     const rego = 'package test\n\nanswer := count([1 | some a in input.l; some b in data.keys; a == b])\n'
     const engine = engineFor(rego, { ...limit, dataText, maxEvaluationMs: 20 })
     const list = JSON.stringify({ l: Array.from({ length: 2000 }, (_, i) => i) })
-    for (let i = 0; i < 2; i++) elapsed(() => evaluate(engine, list))
+    for (let i = 0; i < 2; i++) endsSoon(() => evaluate(engine, list))
     expect(evaluate(engine, '{"l":[]}')).toBe('0')
   })
 
   it('is stopped in a search and in a graph', () => {
     const search = engineFor('package test\n\nanswer := contains(input.a, input.b)\n', limit)
     const text = JSON.stringify({ a: 'a'.repeat(300_000), b: `${'a'.repeat(100_000)}b` })
-    expect(elapsed(() => evaluate(search, text))).toBeLessThan(1000)
+    endsSoon(() => evaluate(search, text))
     const graph = Object.fromEntries(
       Array.from({ length: 40 }, (_, i) => [i, [`${i + 1}`, `${i + 2}`, `x${i}`]]),
     )

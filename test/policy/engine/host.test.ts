@@ -18,7 +18,8 @@ describe('the host of a decision', () => {
 
   it('ends one that goes on and on', () => {
     const host = begun()
-    const until = performance.now() + 10 * LIMIT_MS
+    // It ends by the throw; a machine that is busy for long may have the loop look late.
+    const until = performance.now() + 60_000
     expect(() => {
       while (performance.now() < until) look(host)
     }).toThrow('not decided within')
