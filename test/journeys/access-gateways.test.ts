@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { startTinySlm, type TinySlm } from '../../examples/tiny-slm/server.ts'
 import { ACCESS_POLICY, ask, call, PEOPLE } from '../support/access.ts'
 import { chat, errorOf, newFolder, type RunningGateway, startGateway, stopAll } from '../support/gateway.ts'
-import { redisServer, startRedis, type TestRedis } from '../support/redis.ts'
+import { patientStore, redisServer, startRedis, type TestRedis } from '../support/redis.ts'
 
 const long = { stream: true, max_tokens: 4000, ignore_eos: true }
 const soon = { timeout: 10_000, interval: 20 }
@@ -248,7 +248,7 @@ else {
     })
     afterAll(() => redis.stop('SIGKILL'))
     journeys(
-      () => ({ engine: 'redis', url: redis.url }),
+      () => patientStore(redis),
       async () => {
         await redis.stop('SIGKILL')
         redis = await startRedis({ folder, port: Number(new URL(redis.url).port) })

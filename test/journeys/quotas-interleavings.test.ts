@@ -7,7 +7,7 @@ import { afterEach, expect, it } from 'vitest'
 import { startTinySlm } from '../../examples/tiny-slm/server.ts'
 import { chat, type RunningGateway, startGateway, stopAll } from '../support/gateway.ts'
 import { type Chance, chance } from '../support/random.ts'
-import { redisServer, startRedis } from '../support/redis.ts'
+import { patientStore, redisServer, startRedis } from '../support/redis.ts'
 
 const REQUESTS = Number(process.env.SALLYPORT_TEST_REQUESTS ?? 300)
 const [MOST_AT_ONCE, OUTPUT] = [9, 1_000_000]
@@ -39,10 +39,7 @@ it.each(ENGINES)('a limit in %s holds', { timeout: 120_000 }, async engine => {
     policy: policy(LOW, 'low'),
     targets: [model.url],
     config: {
-      store: { memory: { engine }, sqlite: { engine, path: 'store.db' } }[engine] ?? {
-        engine,
-        url: redis?.url,
-      },
+      store: redis ? patientStore(redis) : { engine, ...(engine === 'sqlite' && { path: 'store.db' }) },
       pools: { chat: { models: ['tiny'], targets: [{ url: model.url }], breaker: { failures: 1000 } } },
     },
   })

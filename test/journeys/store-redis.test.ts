@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { startTinySlm, type TinySlm } from '../../examples/tiny-slm/server.ts'
 import { chat, errorOf, newFolder, type RunningGateway, startGateway, stopAll } from '../support/gateway.ts'
-import { redisServer, startRedis, type TestRedis } from '../support/redis.ts'
+import { patientStore, redisServer, startRedis, type TestRedis } from '../support/redis.ts'
 
 const limits = (...rules: string[]): Record<string, string> => ({
   'gateway.rego': `package gateway
@@ -62,7 +62,7 @@ function journeys(): void {
     startGateway({
       policy,
       targets: [model.url],
-      config: { store: { engine: 'redis', url: redis.url }, ...config },
+      config: { store: patientStore(redis), ...config },
     })
   const pair = (policy: Record<string, string>, config?: Readonly<Record<string, object>>) =>
     Promise.all([start(policy, config), start(policy, config)])
@@ -71,7 +71,7 @@ function journeys(): void {
     const total = Number(process.env.SALLYPORT_TEST_REQUESTS ?? 3000)
     const [limit, most] = [Math.floor(total * 0.1), 12]
     const slow = await startTinySlm({ tokensPerSecond: 1000 })
-    const config = { store: { engine: 'redis', url: redis.url } }
+    const config = { store: patientStore(redis) }
     const options = { policy: limits(requests(limit), streams(most)), targets: [slow.url], config }
     const gateways = await Promise.all([startGateway(options), startGateway(options)])
     let [asked, served] = [0, 0]
@@ -120,7 +120,7 @@ function journeys(): void {
     const policy = limits(streams(3))
     const [one, other] = await Promise.all(
       [slow, model].map(({ url }) =>
-        startGateway({ policy, targets: [url], config: { store: { engine: 'redis', url: redis.url } } }),
+        startGateway({ policy, targets: [url], config: { store: patientStore(redis) } }),
       ),
     )
     const body = { stream: true, max_tokens: 5000, ignore_eos: true }

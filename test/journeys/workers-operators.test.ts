@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { listenAt } from '../../src/server/listen-at.ts'
 import { eventsOf } from '../support/events.ts'
 import { newFolder, prepare, type RunningGateway, runCommand, writeFiles } from '../support/gateway.ts'
-import { redisServer, startRedis } from '../support/redis.ts'
+import { patientStore, redisServer, startRedis } from '../support/redis.ts'
 import {
   ask,
   auditsOf,
@@ -182,7 +182,7 @@ describe('who operates a gateway of two workers', () => {
     const { url } = await upstream(call => call.answer())
     const gateway = await startWorkers({
       targets: [url],
-      config: { store: { engine: 'redis', url: redis.url } },
+      config: { store: patientStore(redis) },
       policy: {
         'gateway.rego':
           'package gateway\n\ndecision := {"allow": true, "limits": [{"name": "requests", "key": "all", "unit": "requests", "limit": 25, "window": "1h"}]}\n',

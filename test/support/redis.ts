@@ -16,6 +16,9 @@ export interface TestRedis {
   stop(signal?: NodeJS.Signals): Promise<void>
 }
 
+/** For a test that is not about a Redis that is away: one stands still now and then where much runs. */
+export const patientStore = ({ url }: Pick<TestRedis, 'url'>) => ({ engine: 'redis', url, timeout: '20s' })
+
 /** @returns Where it is; undefined where there is none. */
 export function redisServer(): string | undefined {
   for (const folder of (process.env.PATH ?? '').split(path.delimiter)) {
