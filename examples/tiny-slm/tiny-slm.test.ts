@@ -167,7 +167,7 @@ describe('a stream', () => {
   })
 
   it('stops generating as soon as the client leaves', async () => {
-    const { slm, ai } = await start({ tokensPerSecond: 500 })
+    const { slm, ai } = await start({ tokensPerSecond: 50 })
     const stream = await ai.chat.completions.create({
       ...ASKED,
       stream: true,
@@ -217,16 +217,25 @@ describe('slots', () => {
 
   it('are not kept for a client who left the queue', async () => {
     const { slm, ai } = await start({ slots: 1, tokensPerSecond: 100 })
-    const first = ai.chat.completions.create({ ...ASKED, max_tokens: 10 })
+    const [ending, leaving] = [new AbortController(), new AbortController()]
+    const endless = { ...ASKED, max_tokens: 100_000, ...{ ignore_eos: true } }
+    const first = ai.chat.completions.create(endless, { signal: ending.signal })
     await slm.until(now => now.generated_tokens > 0)
-    const leaving = new AbortController()
     const second = ai.chat.completions.create(ASKED, { signal: leaving.signal })
     await slm.until(now => now.queued === 1)
     leaving.abort()
     await expect(second).rejects.toBeInstanceOf(OpenAI.APIUserAbortError)
     await slm.until(now => now.queued === 0 && now.aborted === 1)
-    await first
-    expect(slm.stats()).toMatchObject({ completed: 1, aborted: 1, in_flight: 0 })
+    const third = ai.chat.completions.create(ASKED)
+    await slm.until(now => now.queued === 1)
+    ending.abort()
+    await expect(first).rejects.toBeInstanceOf(OpenAI.APIUserAbortError)
+    await third
+    expect(await slm.until(now => now.in_flight === 0)).toMatchObject({
+      completed: 1,
+      aborted: 2,
+      most_running: 1,
+    })
   })
 })
 

@@ -56,11 +56,11 @@ describe('docs/bundles.md', () => {
 
   it('names every code with which a bundle is refused', () => {
     const sources = [
-      'bundle.ts',
-      'bundle-edition.ts',
-      'bundle-request.ts',
-      'signature.ts',
-      'signature-keys.ts',
+      'bundles/bundle.ts',
+      'activate/bundle-edition.ts',
+      'bundles/request.ts',
+      'bundles/signature.ts',
+      'bundles/signature-keys.ts',
     ]
     const code = sources
       .map(name => readFileSync(new URL(`../../src/policy/${name}`, import.meta.url), 'utf8'))

@@ -7,7 +7,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
-import { setImmediate } from 'node:timers/promises'
+import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { newApiKey } from '../../src/identity/api-key.ts'
 import { searchForLeaks, secretsOf, type Told, toldByRunning, toldInFiles } from './leaks.ts'
@@ -103,14 +103,25 @@ export interface CommandResult {
 }
 
 const running = new Set<RunningGateway>()
+/** All that were started and have not ended, whether or not they ever listened. */
+const children = new Set<ChildProcess>()
 const folders = new Set<string>()
 
 /** For `afterEach`: nothing that a test started outlives it. */
 export async function stopAll(): Promise<void> {
   // A process that is killed leaves no coverage behind.
-  for (const gateway of running) await gateway.stop(process.env.CHILD_COVERAGE ? 'SIGTERM' : 'SIGKILL')
+  const signal = process.env.CHILD_COVERAGE ? 'SIGTERM' : 'SIGKILL'
+  const ends = await Promise.allSettled([...running].map(gateway => gateway.stop(signal)))
+  await Promise.all([...children].map(killed))
   for (const folder of folders) rmSync(folder, { recursive: true, force: true })
   folders.clear()
+  for (const end of ends) if (end.status === 'rejected') throw end.reason
+}
+
+async function killed(child: ChildProcess): Promise<void> {
+  const closed = once(child, 'close')
+  child.kill('SIGKILL')
+  await closed
 }
 
 export function newFolder(): string {
@@ -160,6 +171,8 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Runnin
     env: environment(options.env),
     stdio: ['ignore', options.stdout ?? 'ignore', 'pipe'],
   })
+  children.add(child)
+  child.once('close', () => children.delete(child))
   const lines: LogLine[] = []
   const handedOut = new Set<LogLine>()
   const readers = new Set<() => void>()
@@ -217,7 +230,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Runnin
       for (;;) {
         const found = audit().find(fits)
         if (found) return found
-        await setImmediate()
+        await pause(10)
       }
     },
     status: async () => (await fetch(`${String(listening.admin_url)}/status`)).json(),

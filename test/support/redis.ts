@@ -45,8 +45,18 @@ export interface RedisOptions {
   readonly folder?: string
 }
 
-export async function startRedis({ cluster = false, port, folder }: RedisOptions = {}): Promise<TestRedis> {
-  const listened = port ?? (await freePort())
+export async function startRedis(options: RedisOptions = {}): Promise<TestRedis> {
+  if (options.port !== undefined) return startAt(options.port, options)
+  for (;;)
+    try {
+      return await startAt(await freePort(), options)
+    } catch (error) {
+      // A port that was free a moment ago may be another's by now.
+      if (!(error as Error).message.includes('Address already in use')) throw error
+    }
+}
+
+async function startAt(listened: number, { cluster = false, folder }: RedisOptions): Promise<TestRedis> {
   const own = folder ?? mkdtempSync(path.join(tmpdir(), 'sallyport-redis-'))
   const child = spawn(
     redisServer() as string,
