@@ -124,8 +124,8 @@ export function createPublicListener(needs: PublicListenerNeeds): PublicListener
     // Node tells again with each part that still comes.
     if (refused.has(socket)) return
     refused.add(socket)
-    const [status, code] = MALFORMED[error.code ?? ''] ?? [400, 'invalid_request']
-    const refuse = (): void => refuseSocket(socket, status, code, 'not a request that HTTP allows')
+    const [status, code, reason] = MALFORMED[error.code ?? ''] ?? NO_HTTP
+    const refuse = (): void => refuseSocket(socket, status, code, reason)
     // Answers come in the order of the requests: the one before is answered first.
     if (exchange) exchange.response.once('finish', refuse)
     else refuse()
@@ -198,7 +198,9 @@ function mostAccepted({ total }: ConnectionLimits): number {
   return total + MOST_TURNED_AWAY
 }
 
-const MALFORMED: Readonly<Record<string, readonly [number, string]>> = {
-  HPE_HEADER_OVERFLOW: [431, 'headers_too_large'],
-  ERR_HTTP_REQUEST_TIMEOUT: [408, 'invalid_request'],
+type Malformed = readonly [status: number, code: string, reason: string]
+const MALFORMED: Readonly<Record<string, Malformed>> = {
+  HPE_HEADER_OVERFLOW: [431, 'headers_too_large', 'the headers are too large'],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'invalid_request', 'no whole request came in time'],
 }
+const NO_HTTP: Malformed = [400, 'invalid_request', 'not a request that HTTP allows']

@@ -61,7 +61,10 @@ describe('slow clients and floods', () => {
     const socket = await openSocket(gateway.url)
     socket.write('POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\n')
     expect(await drip(socket, () => 'x-more: 1\r\n')).toMatch(/^HTTP\/1\.1 408 /)
-    expect(await gateway.audited(({ http }) => http?.status === 408)).toMatchObject({ outcome: 'refused' })
+    expect(await gateway.audited(({ http }) => http?.status === 408)).toMatchObject({
+      outcome: 'refused',
+      error: 'no whole request came in time',
+    })
   })
 
   it('cuts off a body that drips with 408, on record once, and forwards nothing of it', async () => {

@@ -7,6 +7,7 @@ import { afterEach, expect, it } from 'vitest'
 import { startTinySlm } from '../../examples/tiny-slm/server.ts'
 import { chat, type RunningGateway, startGateway, stopAll } from '../support/gateway.ts'
 import { type Chance, chance } from '../support/random.ts'
+import { partsUntilLeft } from '../support/reading.ts'
 import { patientStore, redisServer, startRedis } from '../support/redis.ts'
 
 const REQUESTS = Number(process.env.SALLYPORT_TEST_REQUESTS ?? 300)
@@ -107,7 +108,7 @@ async function ask(gateway: RunningGateway, { integer }: Chance): Promise<number
   try {
     const answer = await chat(gateway, { body, signal: leaving.signal })
     status = answer.status
-    await answer.text()
+    for await (const _ of partsUntilLeft(answer, leaving.signal));
   } catch {
     // Left half-way, by one of the two.
   }

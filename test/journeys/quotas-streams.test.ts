@@ -2,6 +2,7 @@ import { afterEach, expect, it } from 'vitest'
 import { startTinySlm } from '../../examples/tiny-slm/server.ts'
 import { chat, type RunningGateway, startGateway, stopAll } from '../support/gateway.ts'
 import { chance } from '../support/random.ts'
+import { partsUntilLeft } from '../support/reading.ts'
 
 const POLICY = {
   'gateway.rego': `package gateway
@@ -43,8 +44,8 @@ async function read(gateway: RunningGateway, { length, leaveAfter, leaveAfterMs 
   try {
     const answer = await chat(gateway, { body, signal: leaving.signal })
     id = answer.headers.get('x-decision-id') as string
-    for await (const part of answer.body as AsyncIterable<Uint8Array>) {
-      text += Buffer.from(part).toString('latin1')
+    for await (const part of partsUntilLeft(answer, leaving.signal)) {
+      text += part
       if (leaveAfter !== undefined && pieces() >= leaveAfter) leaving.abort()
     }
   } catch (error) {
