@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { afterEach, expect, it } from 'vitest'
 import { startTinySlm } from '../../examples/tiny-slm/server.ts'
 import { chat, type RunningGateway, startGateway, stopAll } from '../support/gateway.ts'
@@ -35,6 +36,7 @@ interface Read {
 
 async function read(gateway: RunningGateway, { length, leaveAfter, leaveAfterMs }: Plan): Promise<Read> {
   const leaving = new AbortController()
+  const left = once(leaving.signal, 'abort').then(() => undefined)
   const timer = leaveAfterMs === undefined ? undefined : setTimeout(() => leaving.abort(), leaveAfterMs)
   const body = { stream: true, max_tokens: length, ignore_eos: true, stream_options: { include_usage: true } }
   let id: string | undefined
@@ -43,8 +45,12 @@ async function read(gateway: RunningGateway, { length, leaveAfter, leaveAfterMs 
   try {
     const answer = await chat(gateway, { body, signal: leaving.signal })
     id = answer.headers.get('x-decision-id') as string
-    for await (const part of answer.body as AsyncIterable<Uint8Array>) {
-      text += Buffer.from(part).toString('latin1')
+    const reader = (answer.body as ReadableStream<Uint8Array>).getReader()
+    for (;;) {
+      // Of an answer that has come whole when its reader leaves, fetch may never tell the end.
+      const part = await Promise.race([reader.read(), left])
+      if (!part?.value) break
+      text += Buffer.from(part.value).toString('latin1')
       if (leaveAfter !== undefined && pieces() >= leaveAfter) leaving.abort()
     }
   } catch (error) {
