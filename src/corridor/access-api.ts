@@ -16,6 +16,7 @@ import type { Instant } from '../policy/engine/engine.ts'
 import { ACCESS_ENTRYPOINT } from '../policy/questions.ts'
 import type { Revision } from '../policy/revision.ts'
 import { withoutLoneSurrogates } from '../policy/values/well-formed.ts'
+import { holds, isOwn, mayHaveASay, notForThat, refuseBeyond, refuseForeign } from './access-rights.ts'
 import type { Asker } from './question.ts'
 import { instantOf } from './question.ts'
 import type { Visit } from './visit.ts'
@@ -224,45 +225,6 @@ export function judgeOf(revision: Revision, instant: Instant, ageSeconds: number
 
 export function ageAt(now: EpochMs, confirmedAt: EpochMs | undefined): number {
   return Math.max(0, Math.floor((now - (confirmedAt ?? now)) / 1000))
-}
-
-/** How the holder of a credential that is worth one grant was known. */
-export const GRANT_METHOD = 'access_grant'
-
-/** A credential of one grant shows that grant and gives it back, and is good for nothing else here. */
-function refuseForeign({ method, claims }: Principal, route: string, id: string | undefined): void {
-  if (method !== GRANT_METHOD || route === 'GET grants') return
-  if (route !== 'DELETE grants/ID' || id !== claims.grant) throw notForThat()
-}
-
-/** A key for some models asks for no others, and for no roles. */
-function refuseBeyond(principal: Principal, { models = [], roles = [] }: AccessRequestBody): void {
-  const scope = scopeOf(principal)
-  if (scope && (roles.length > 0 || models.some(model => !scope.includes(model)))) throw notForThat()
-}
-
-/** What is for less than its principal has no say in what others get. */
-function mayHaveASay(principal: Principal): boolean {
-  return principal.method !== GRANT_METHOD && scopeOf(principal) === undefined
-}
-
-function scopeOf({ method, claims }: Principal): readonly unknown[] | undefined {
-  return method === 'api_key' && Array.isArray(claims.models) ? claims.models : undefined
-}
-
-function notForThat(): GatewayError {
-  return new GatewayError('forbidden', 'the credential is for less than its principal', {
-    title: 'This credential is not for that',
-  })
-}
-
-function isOwn(document: AccessDocument, { id }: Principal): boolean {
-  return document.principal.id === id
-}
-
-/** Of a credential of one grant, that one. */
-function holds({ id }: GrantDocument, document: AccessDocument, principal: Principal): boolean {
-  return isOwn(document, principal) && (principal.method !== GRANT_METHOD || principal.claims.grant === id)
 }
 
 function wantsEvents({ headers }: RequestFacts): boolean {
