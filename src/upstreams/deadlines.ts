@@ -25,8 +25,8 @@ export function createDeadlines(now: () => number): Deadlines {
   const watching = new Roster<Watched>()
   let timer: NodeJS.Timeout | undefined
 
-  function look(): void {
-    const at = now()
+  /** @param at - All that had come by then was read. */
+  function look(at: EpochMs): void {
     for (const watched of watching) {
       if (at < watched.dueAt || !watching.has(watched)) continue
       watching.delete(watched)
@@ -40,9 +40,9 @@ export function createDeadlines(now: () => number): Deadlines {
   return {
     watch(watched) {
       watching.add(watched)
-      // Timers come first in a turn of the event loop: what arrived while the process stood still is read
-      // before anybody is told to have been silent.
-      timer ??= setInterval(() => setImmediate(look), TICK_MS).unref()
+      // Timers come first in a turn of the event loop, then what arrived is read, then immediates run: nobody
+      // is told to have been silent while the process stood still, at whatever point of a turn it did.
+      timer ??= setInterval(() => setImmediate(look, now()), TICK_MS).unref()
     },
     forget: watched => watching.delete(watched),
   }

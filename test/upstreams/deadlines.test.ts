@@ -46,6 +46,21 @@ describe('deadlines', () => {
     expect(due.called).not.toEqual([])
   })
 
+  it('count no time after what came was last read, however long the process stood still', () => {
+    let at = 0
+    const deadlines = createDeadlines(() => at)
+    const due = watched(3000)
+    deadlines.watch(due)
+    vi.advanceTimersToNextTimer()
+    // Between the timer and the look that it asked for.
+    at = 6000
+    vi.advanceTimersToNextTimer()
+    expect(due.called).toEqual([])
+    vi.advanceTimersToNextTimer()
+    vi.advanceTimersToNextTimer()
+    expect(due.called).toEqual([6000])
+  })
+
   it('never call what is forgotten, and may forget what was never watched', () => {
     const deadlines = createDeadlines(() => Date.now())
     const due = watched(Date.now() + 1000)
