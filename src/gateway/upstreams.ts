@@ -40,7 +40,7 @@ export function openUpstreams({ steady, random, shares, queuedElsewhere }: Upstr
     queued: name => places.queued(name) + (queuedElsewhere?.(name) ?? 0),
     readTls: readTargetTls,
   })
-  const deadlines = createDeadlines(steady)
+  const deadlines = createDeadlines(steady, { countStandstill: false })
   const places = createPlaces({ pools, deadlines, now: steady, ...(shares && { shares }) })
   const health = createHealth({ pools, deadlines, probe, now: steady, random, onNews: places.look })
   const carrier = createCarriers(createDispatcher(steady), createProxy(steady))

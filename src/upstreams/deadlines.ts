@@ -19,11 +19,18 @@ export interface Watched extends Rostered {
 
 /** How late a deadline may be noticed. */
 const TICK_MS = 100
+/** A tick that is later than this tells that the process stood still, and maybe the machine. */
+const STOOD_STILL_MS = 250
 
-/** @param now - Milliseconds on any clock that does not go back; `dueAt` is on the same. */
-export function createDeadlines(now: () => number): Deadlines {
+/**
+ * @param now - Milliseconds on any clock that does not go back; `dueAt` is on the same.
+ * @param options.countStandstill - Whether time counts in which this process stood still. It does for a right
+ *   that ends; not for a server that could not be asked, nor heard, meanwhile. True unless told.
+ */
+export function createDeadlines(now: () => number, { countStandstill = true } = {}): Deadlines {
   const watching = new Roster<Watched>()
   let timer: NodeJS.Timeout | undefined
+  let tickedAt = 0
 
   /** @param at - All that had come by then was read. */
   function look(at: EpochMs): void {
@@ -37,12 +44,25 @@ export function createDeadlines(now: () => number): Deadlines {
     timer = undefined
   }
 
+  function tick(): void {
+    const at = now()
+    const lateBy = at - tickedAt - TICK_MS
+    tickedAt = at
+    if (!countStandstill && lateBy > STOOD_STILL_MS) for (const watched of watching) watched.dueAt += lateBy
+    // Timers come first in a turn of the event loop, then what arrived is read, then immediates run: at
+    // whatever point of a turn the process stood still, nobody is told to have been silent who was not.
+    setImmediate(look, at)
+  }
+
+  function begin(): NodeJS.Timeout {
+    tickedAt = now()
+    return setInterval(tick, TICK_MS).unref()
+  }
+
   return {
     watch(watched) {
       watching.add(watched)
-      // Timers come first in a turn of the event loop, then what arrived is read, then immediates run: nobody
-      // is told to have been silent while the process stood still, at whatever point of a turn it did.
-      timer ??= setInterval(() => setImmediate(look, now()), TICK_MS).unref()
+      timer ??= begin()
     },
     forget: watched => watching.delete(watched),
   }

@@ -61,6 +61,29 @@ describe('deadlines', () => {
     expect(due.called).toEqual([6000])
   })
 
+  it('count no time in which the process stood still, where they are told so', () => {
+    let at = 0
+    const patient = createDeadlines(() => at, { countStandstill: false })
+    const strict = createDeadlines(() => at)
+    const [server, right] = [watched(3000), watched(3000)]
+    patient.watch(server)
+    strict.watch(right)
+    const goOn = (ms: number): void => {
+      for (const end = at + ms; at < end; ) {
+        at += 100
+        vi.advanceTimersByTime(100)
+      }
+    }
+    goOn(1000)
+    at += 60_000
+    goOn(1000)
+    expect([server.called, right.called]).toEqual([[], [61_100]])
+    goOn(800)
+    expect(server.called).toEqual([])
+    goOn(1000)
+    expect(server.called).toEqual([63_000])
+  })
+
   it('never call what is forgotten, and may forget what was never watched', () => {
     const deadlines = createDeadlines(() => Date.now())
     const due = watched(Date.now() + 1000)
