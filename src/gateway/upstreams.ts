@@ -9,7 +9,7 @@ import { createDispatcher } from '../upstreams/dispatcher.ts'
 import { createHealth } from '../upstreams/health.ts'
 import { createPlaces, type Places, type Shares } from '../upstreams/places.ts'
 import { createPools, type Pools } from '../upstreams/pools.ts'
-import { probe } from '../upstreams/probe.ts'
+import { createProbe } from '../upstreams/probe.ts'
 import { createProxy } from '../upstreams/proxy.ts'
 import { readTargetTls } from '../upstreams/target-tls.ts'
 
@@ -42,6 +42,7 @@ export function openUpstreams({ steady, random, shares, queuedElsewhere }: Upstr
   })
   const deadlines = createDeadlines(steady, { countStandstill: false })
   const places = createPlaces({ pools, deadlines, now: steady, ...(shares && { shares }) })
+  const probe = createProbe({ deadlines, now: steady })
   const health = createHealth({ pools, deadlines, probe, now: steady, random, onNews: places.look })
   const carrier = createCarriers(createDispatcher(steady), createProxy(steady))
   return {
