@@ -115,6 +115,9 @@ function messages(): void {
   })
 }
 
+/** Of the event loop: what timers and sockets had to say was heard. */
+const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
+
 it.runIf(redisServer())('is not away where it was this process that stood still', async () => {
   const redis = await startRedis()
   onTestFinished(() => redis.stop('SIGKILL'))
@@ -125,9 +128,11 @@ it.runIf(redisServer())('is not away where it was this process that stood still'
   redis.process.kill('SIGSTOP')
   const put = store.shelf<string>('grants').put('g', 'active', 0)
   // Three seconds, which look to this process like one turn of its event loop.
-  await new Promise(resolve => setImmediate(resolve))
+  await turn()
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3000)
-  setTimeout(() => redis.process.kill('SIGCONT'), 500)
+  // In which its time was over.
+  await turn()
+  redis.process.kill('SIGCONT')
   expect(await put).toMatchObject({ value: 'active' })
   expect(states).toEqual([true])
 })
